@@ -1,0 +1,166 @@
+"""Every name in an artifact store, written once: files, arrays, columns, dtypes, versions.
+
+A store is a folder::
+
+    CURRENT                          the name of the build that is served, one line
+    builds/<build>/manifest.json     what was built, from what, and the sha256 of every other file
+    builds/<build>/<corpus>/…        documents, embeddings, search matrix, example queries, quarantine
+    builds/<build>/<corpus>/<sae>/…  weights, latents, features, co-occurrence, training history
+    builds/<build>/query_encoder/    the local embedding model, where the corpus was embedded locally
+
+A build is never changed after its manifest is written, holds no code, no pickle and no markup, and can be
+copied anywhere. Matrices that are searched or indexed by row at random are plain ``.npy`` files, because they
+are memory-mapped; everything else that is an array is Zarr with a checksum on every chunk.
+"""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+CURRENT = "CURRENT"
+BUILDS = "builds"
+MANIFEST = "manifest.json"
+
+# Files of a build and of a corpus.
+QUERY_ENCODER = "query_encoder"
+DOCUMENTS = "documents.parquet"
+QUARANTINE = "quarantine.parquet"
+QUERIES = "queries.parquet"
+EMBEDDINGS = "embeddings.npy"  # float16 (n_documents, d_in), rows of unit length up to rounding
+SEARCH = "search.npy"  # int8 (n_documents, d_in): rows scaled so that their largest entry is 127
+SEARCH_SCALES = "search_scales.npy"  # float32 (n_documents, 2): step of a row, length of what rounding lost
+
+# Files of one SAE.
+SAE = "sae.zarr"
+LATENTS = "latents.zarr"
+COOCCURRENCE = "cooccurrence.zarr"
+FEATURES = "features.parquet"
+EVIDENCE = "evidence.parquet"
+TRAINING = "training.parquet"
+
+# Arrays inside the Zarr groups: name -> dtype. Shapes are checked by the readers.
+SAE_ARRAYS = {
+    "W_enc": "float32",  # (n_latents, d_in)
+    "W_dec": "float32",  # (n_latents, d_in), rows of unit length
+    "pre_bias": "float32",  # (d_in,)
+    "latent_bias": "float32",  # (n_latents,)
+    "mean": "float32",  # (d_in,)
+}
+SAE_ATTRIBUTES = ("k", "scale")
+LATENT_ARRAYS = {
+    "top_indices": "int32",  # (n_documents, k), by document, strongest first
+    "top_acts": "float16",  # (n_documents, k)
+    "offsets": "int64",  # (n_latents + 1,), by feature: feature j owns entries offsets[j]:offsets[j + 1]
+    "documents": "int32",  # (n_entries,), strongest first inside a feature
+    "activations": "float16",  # (n_entries,)
+}
+COOCCURRENCE_ARRAYS = {
+    "offsets": "int64",  # (n_latents + 1,), rows of a symmetric sparse matrix without its diagonal
+    "features": "int32",  # (n_entries,)
+    "counts": "int32",  # (n_entries,): documents in which both features are active
+    "similarities": "float32",  # (n_entries,): cosine of the two features' activations over documents
+}
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+DOCUMENT_COLUMNS = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("title", pa.string()),
+        _required("text", pa.string()),
+        _required("url", pa.string()),
+        pa.field("date", pa.date32()),
+        _required("categories", pa.list_(pa.string())),
+        _required("authors", pa.list_(pa.string())),
+        pa.field("citation_count", pa.int32()),
+    ]
+)
+QUARANTINE_COLUMNS = pa.schema(
+    [_required(name, pa.string()) for name in ("doc_id", "title", "reason", "detail")]
+)
+QUERY_COLUMNS = pa.schema(
+    [_required("query", pa.string()), _required("embedding", pa.list_(pa.float32()))]
+)
+TRAINING_COLUMNS = pa.schema(
+    [
+        _required("step", pa.int64()),
+        _required("loss", pa.float64()),
+        _required("aux_loss", pa.float64()),
+        _required("fvu", pa.float64()),  # of the training batch
+        pa.field("held_out_fvu", pa.float64()),  # null between evaluations
+        _required("dead", pa.int64()),
+        _required("flops", pa.float64()),
+    ]
+)
+LABEL_COLUMNS = pa.schema(
+    [
+        _required("label", pa.string()),
+        _required("source", pa.string()),  # "local", "person", "none"
+        _required("candidates", pa.list_(pa.string())),
+        _required("candidate_objectives", pa.list_(pa.float32())),
+        pa.field("objective", pa.float32()),  # on the labelling half only
+    ]
+)
+SCORE_NAMES = (
+    "pearson_random",
+    "pearson_random_low",
+    "pearson_random_high",
+    "pearson_matched",
+    "pearson_matched_low",
+    "pearson_matched_high",
+    "f1_random",
+    "f1_matched",
+    "pearson_strong_random",
+    "pearson_strong_matched",
+    "pearson_papers",
+    "f1_papers",
+    "detection",
+    "cohesion",
+)
+SCORE_COLUMNS = pa.schema(
+    [_required("status", pa.string()), _required("n_scored", pa.int32())]
+    + [pa.field(name, pa.float32()) for name in SCORE_NAMES]
+)
+STATISTIC_COLUMNS = pa.schema(
+    [
+        _required("feature_id", pa.int32()),
+        _required("n_active", pa.int64()),
+        _required("density", pa.float32()),  # share of documents in which the feature is active
+        pa.field("log_density", pa.float32()),  # base 10; null for a dead feature
+        _required("dead", pa.bool_()),
+        pa.field("mean_activation", pa.float32()),  # over the documents in which it is active
+        pa.field("max_activation", pa.float32()),
+        _required("quantiles", pa.list_(pa.float32())),  # activations at QUANTILES; empty when dead
+        _required("histogram_edges", pa.list_(pa.float32())),
+        _required("histogram_counts", pa.list_(pa.int32())),
+        pa.field("encoder_decoder_cosine", pa.float32()),
+        pa.field("max_cosine", pa.float32()),  # largest decoder cosine to any other feature
+        _required("most_similar", pa.list_(pa.int32())),
+        _required("most_similar_cosine", pa.list_(pa.float32())),
+        _required("least_similar", pa.list_(pa.int32())),
+        _required("least_similar_cosine", pa.list_(pa.float32())),
+        _required("cooccurring", pa.list_(pa.int32())),
+        _required("cooccurring_counts", pa.list_(pa.int32())),
+        _required("other_saes", pa.list_(pa.string())),  # the nearest feature in each other SAE of the corpus
+        _required("other_features", pa.list_(pa.int32())),
+        _required("other_cosines", pa.list_(pa.float32())),
+    ]
+)
+FEATURE_COLUMNS = pa.schema([*STATISTIC_COLUMNS, *LABEL_COLUMNS, *SCORE_COLUMNS])
+EVIDENCE_COLUMNS = pa.schema(
+    [
+        _required("feature_id", pa.int32()),
+        _required("document", pa.int32()),
+        _required("role", pa.string()),  # "top", "quantile", "random", "matched"
+        _required("half", pa.string()),  # "label" or "score": no document is in both
+        _required("activation", pa.float32()),
+        pa.field("confidence", pa.float32()),  # the Predictor's, −1 … 1; null in the labelling half
+    ]
+)
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+HISTOGRAM_BINS = 24
+NEIGHBOURS = 5  # similar, dissimilar and co-occurring features kept for each feature
