@@ -1,0 +1,250 @@
+"""Open an artifact store and read from it: ``open_store(path).corpus(name).sae(name)``.
+
+Readers are lazy: opening costs one small file; a page reads the rows, columns and slices that it shows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sae import schema
+from sae.arrays import Group, open_table, read_table
+from sae.encode import Weights
+from sae.manifest import Manifest, StoreError, check_file, read_manifest
+
+
+def open_store(path: Path | str) -> "Store":
+    """Open the artifacts folder that holds CURRENT, or one build's own folder.
+
+    Raises StoreError with one sentence when there is nothing there, the build was never finished, is of another
+    schema, or lacks a file.
+    """
+    root = Path(path)
+    if (root / schema.MANIFEST).is_file():
+        return Store(root)
+    pointer = root / schema.CURRENT
+    if not root.is_dir() or not pointer.exists():
+        if (root / schema.BUILDS).is_dir() and any((root / schema.BUILDS).iterdir()):
+            raise StoreError(f"No finished build in {root}/. Run `make artifacts` to finish it.")
+        raise StoreError(f"No artifacts in {root}/. Run `make artifacts`.")
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        name = ""
+    if not name.isalnum():
+        raise StoreError(f"{pointer} does not name a build. Run `make artifacts`.")
+    build = root / schema.BUILDS / name
+    if not build.is_dir():
+        raise StoreError(f"{pointer} names the build {name}, which is not there. Run `make artifacts`.")
+    return Store(build)
+
+
+class Store:
+    """One immutable build. Attributes: path, manifest, corpora (names)."""
+
+    def __init__(self, build: Path) -> None:
+        self.path = build
+        self.manifest: Manifest = read_manifest(build)
+        for path, entry in self.manifest.files.items():
+            if reason := check_file(build, path, entry, checksum=False):
+                raise StoreError(
+                    f"{build / path} {reason}. Run `make verify` for the whole list, `make artifacts` to mend it."
+                )
+        self.corpora: tuple[str, ...] = tuple(self.manifest.corpora)
+
+    def corpus(self, name: str) -> "Corpus":
+        if name not in self.manifest.corpora:
+            raise StoreError(f"There is no corpus {name!r} in this build; it holds {', '.join(self.corpora)}.")
+        return Corpus(self, name)
+
+    @property
+    def query_encoder(self) -> Path | None:
+        """Folder of the local query encoder, or None when the corpora were embedded elsewhere."""
+        folder = self.path / schema.QUERY_ENCODER
+        return folder if folder.is_dir() else None
+
+    def checked(self, path: str) -> Path:
+        """The file at a relative path, its bytes compared with the manifest's checksum.
+
+        For files that are memory-mapped or handed to other libraries, which verify nothing themselves.
+        """
+        entry = self.manifest.files.get(path)
+        reason = "is not in the manifest" if entry is None else check_file(self.path, path, entry)
+        if reason:
+            raise StoreError(f"{self.path / path} {reason}. Run `make verify`, then `make artifacts`.")
+        return self.path / path
+
+
+class Corpus:
+    """The documents of one corpus with their embeddings. Attributes: name, path, n_documents, d_in, saes."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store, self.name = store, name
+        self.path = store.path / name
+        self.facts = store.manifest.corpora[name]
+        self.n_documents: int = self.facts["n_documents"]
+        self.d_in: int = self.facts["d_in"]
+        self.saes: tuple[str, ...] = tuple(self.facts["saes"])
+
+    def sae(self, name: str) -> "SAE":
+        if name not in self.facts["saes"]:
+            raise StoreError(f"There is no SAE {name!r} for {self.name}; there are {', '.join(self.saes)}.")
+        return SAE(self, name)
+
+    @cached_property
+    def embeddings(self) -> np.ndarray:
+        """float16 (n_documents, d_in), memory-mapped; compared with its checksum once, when first used."""
+        return self._map(schema.EMBEDDINGS, "float16", (self.n_documents, self.d_in))
+
+    @cached_property
+    def search_rows(self) -> np.ndarray:
+        """int8 (n_documents, d_in), memory-mapped: the coarse rows that every search passes over."""
+        return self._map(schema.SEARCH, "int8", (self.n_documents, self.d_in))
+
+    @cached_property
+    def search_scales(self) -> np.ndarray:
+        """float32 (n_documents, 2): the step of each coarse row, and the length of what its rounding lost."""
+        return np.array(self._map(schema.SEARCH_SCALES, "float32", (self.n_documents, 2)))
+
+    def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        path = self.store.checked(f"{self.name}/{name}")
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}). Run `make verify`.") from None
+        if found.dtype != dtype or found.shape != shape:
+            raise StoreError(
+                f"{path} holds {found.dtype} {found.shape} instead of {dtype} {shape}. Run `make artifacts`."
+            )
+        return found
+
+    def documents(self, rows: Sequence[int] | np.ndarray, columns: list[str] | None = None) -> pa.Table:
+        """The documents at the given rows, in that order; only the row groups that hold them are read."""
+        return take_rows(self._documents, rows, columns)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One whole column of the documents, such as ``title``."""
+        return self._documents.read(columns=[name], use_threads=False).column(name)
+
+    @cached_property
+    def _documents(self) -> pq.ParquetFile:
+        file = open_table(self.path / schema.DOCUMENTS, schema.DOCUMENT_COLUMNS)
+        if file.metadata.num_rows != self.n_documents:
+            raise StoreError(
+                f"{self.path / schema.DOCUMENTS} has {file.metadata.num_rows:,} documents instead of "
+                f"{self.n_documents:,}. Run `make artifacts`."
+            )
+        return file
+
+    def queries(self) -> pa.Table:
+        """Example queries with their embeddings (``query``, ``embedding``)."""
+        return read_table(self.path / schema.QUERIES, schema.QUERY_COLUMNS)
+
+    def quarantine(self) -> pa.Table:
+        """What was left out of the corpus, or altered, and why."""
+        return read_table(self.path / schema.QUARANTINE, schema.QUARANTINE_COLUMNS)
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Neighbours of a feature: ``features`` int32 (m,), ``counts`` int32 (m,), ``similarities`` float32 (m,)."""
+
+    features: np.ndarray
+    counts: np.ndarray
+    similarities: np.ndarray
+
+
+class SAE:
+    """One SAE of a corpus: weights, latents, features. Attributes: name, path, n_latents, k, facts."""
+
+    def __init__(self, corpus: Corpus, name: str) -> None:
+        self.corpus, self.name = corpus, name
+        self.path = corpus.path / name
+        self.facts = corpus.facts["saes"][name]
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The SAE as NumPy arrays, float32."""
+        group = Group(self.path / schema.SAE, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES)
+        arrays = {name: group.read(name) for name in schema.SAE_ARRAYS}
+        k, scale = group.attributes["k"], group.attributes["scale"]
+        n_latents, d_in = arrays["W_enc"].shape if arrays["W_enc"].ndim == 2 else (0, 0)
+        shapes = {"W_dec": (n_latents, d_in), "pre_bias": (d_in,), "latent_bias": (n_latents,), "mean": (d_in,)}
+        sound = d_in == self.corpus.d_in and all(arrays[n].shape == s for n, s in shapes.items())
+        sound = sound and isinstance(k, int) and 0 < k <= n_latents
+        sound = sound and isinstance(scale, float) and math.isfinite(scale) and scale > 0
+        if not sound or not all(np.isfinite(a).all() for a in arrays.values()):
+            raise StoreError(f"{self.path / schema.SAE} does not hold a valid SAE. Run `make verify`.")
+        return Weights(**arrays, scale=scale, k=k)
+
+    @cached_property
+    def _latents(self) -> Group:
+        return Group(self.path / schema.LATENTS, schema.LATENT_ARRAYS)
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        offsets = self._latents.read("offsets")
+        entries = self._latents.shape("documents")[0]
+        if offsets[0] != 0 or offsets[-1] != entries or (np.diff(offsets) < 0).any():
+            raise StoreError(f"{self.path / schema.LATENTS} has broken offsets. Run `make verify`.")
+        return offsets
+
+    def by_document(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(top_acts float32 (m, k), top_indices int32 (m, k)) of the given documents, strongest first."""
+        rows = np.asarray(rows, dtype=np.int64)
+        acts = self._latents.read_rows("top_acts", rows).astype(np.float32)
+        return acts, self._latents.read_rows("top_indices", rows)
+
+    def by_feature(self, feature_id: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(documents int32 (m,), activations float32 (m,)) of one feature, strongest first."""
+        start, stop = int(self._offsets[feature_id]), int(self._offsets[feature_id + 1])
+        if limit is not None:
+            stop = min(stop, start + limit)
+        documents = self._latents.read("documents", start, stop)
+        if documents.size and not (0 <= documents.min() and documents.max() < self.corpus.n_documents):
+            raise StoreError(f"{self.path / schema.LATENTS} names documents that do not exist. Run `make verify`.")
+        return documents, self._latents.read("activations", start, stop).astype(np.float32)
+
+    def cooccurring(self, feature_id: int) -> SparseRows:
+        """All features that are active together with one feature."""
+        group = Group(self.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
+        start, stop = (int(v) for v in group.read("offsets", feature_id, feature_id + 2))
+        return SparseRows(*(group.read(name, start, stop) for name in ("features", "counts", "similarities")))
+
+    def features(self, columns: list[str] | None = None) -> pa.Table:
+        """One row a feature, in order of feature_id: statistics, label, scores (schema.FEATURE_COLUMNS)."""
+        return read_table(self.path / schema.FEATURES, schema.FEATURE_COLUMNS, columns)
+
+    def evidence(self, feature_id: int) -> pa.Table:
+        """The documents that the label was made and scored with."""
+        path = self.path / schema.EVIDENCE
+        open_table(path, schema.EVIDENCE_COLUMNS)
+        return pq.read_table(
+            path, filters=[("feature_id", "=", feature_id)], page_checksum_verification=True, use_threads=False
+        )
+
+    def training(self) -> pa.Table:
+        """The training history (schema.TRAINING_COLUMNS)."""
+        return read_table(self.path / schema.TRAINING, schema.TRAINING_COLUMNS)
+
+
+def take_rows(file: pq.ParquetFile, rows: Sequence[int] | np.ndarray, columns: list[str] | None) -> pa.Table:
+    """Rows of a Parquet file in the order asked for, reading only the row groups that hold them."""
+    wanted = np.asarray(rows, dtype=np.int64)
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    groups = np.unique(np.searchsorted(starts, wanted, side="right") - 1)
+    try:
+        table = file.read_row_groups(groups.tolist(), columns=columns, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"The documents cannot be read ({error}). Run `make verify`.") from None
+    # Where each wanted row stands in the concatenation of the groups read.
+    before = np.concatenate([[0], np.cumsum([sizes[g] for g in groups])])
+    position = np.searchsorted(groups, np.searchsorted(starts, wanted, side="right") - 1)
+    return table.take(pa.array(before[position] + wanted - starts[groups[position]]))
