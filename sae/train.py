@@ -1,0 +1,198 @@
+"""Training a sparse autoencoder: checks, the loop over batches, its history and its checkpoints."""
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sae.checkpoint import load_checkpoint, save_checkpoint
+from sae.config import SAEConfig, TrainConfig
+from sae.data import (
+    Batches,
+    Embeddings,
+    FloatArray,
+    RowArray,
+    Standardisation,
+    blocks_of,
+    checked_rows,
+    noise_codes,
+    read_rows,
+    standardise,
+)
+from sae.encode import Weights, decode
+from sae.initialise import initial_parameters
+from sae.model import PARAMETER_NAMES, TopKSAE
+from sae.progress import Progress, silent
+from sae.reference import ReferenceStepper
+from sae.stepper import Stepper, StepReport
+
+EVALUATIONS = 20
+"""How often, evenly spread and at the end, held-out documents are evaluated."""
+
+HISTORY_COLUMNS = ("step", "loss", "aux_loss", "fvu", "held_out_fvu", "dead", "flops")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained autoencoder, the standardisation of its corpus and the history of its training."""
+
+    sae: TopKSAE
+    mean: FloatArray
+    """(d_in,) float32: mean embedding of the training rows."""
+    scale: float
+    """Root mean square of the centred training rows over all entries."""
+    history: dict[str, npt.NDArray[np.float64]]
+    """Columns of length ``steps``: ``step`` from 1; ``loss`` = fvu + aux_alpha · aux_loss; ``aux_loss``;
+    ``fvu`` of the step's batch (with input noise, if any); ``held_out_fvu`` of clean held-out rows, NaN
+    between evaluations; ``dead`` latents; ``flops`` done so far, counted for dense products."""
+    path: str
+    """Which way of training ran: ``reference`` or ``fast``."""
+
+    def weights(self) -> Weights:
+        """What ``sae.encode`` needs."""
+        arrays = {name: getattr(self.sae, name).detach().cpu().numpy() for name in PARAMETER_NAMES}
+        return Weights(**arrays, mean=self.mean, scale=self.scale, k=self.sae.config.k)
+
+
+def flops_of_step(config: SAEConfig, batch_size: int) -> int:
+    """Floating-point operations of one dense training step: six for each weight and document (two forward,
+    four backward), whatever the path saves; so runs compare by what they compute."""
+    return 6 * batch_size * 2 * config.n_latents * config.d_in
+
+
+def held_out_fvu(stepper: Stepper, embeddings: Embeddings, rows: RowArray, weights: Weights) -> float:
+    """MSE of reconstructing clean held-out rows over the MSE of predicting their mean, streamed."""
+    squared_error = 0.0
+    total = np.zeros(weights.d_in)
+    squares = 0.0
+    for block in blocks_of(rows, max(weights.d_in, weights.n_latents)):
+        x = read_rows(embeddings, block)
+        difference = decode(*stepper.encode(x), weights) - x
+        squared_error += float(np.einsum("nd,nd->", difference, difference, dtype=np.float64))
+        centred = (x - weights.mean).astype(np.float64)
+        total += centred.sum(axis=0)
+        squares += float(np.einsum("nd,nd->", centred, centred))
+    variance = squares - float(total @ total) / len(rows)
+    return squared_error / variance if variance > 0 else float("nan")
+
+
+def choose_path(requested: str) -> str:
+    """The path that ``TrainConfig.path`` asks for; ``auto`` takes the reference path where there is a GPU."""
+    return "reference" if requested == "auto" else requested
+
+
+def _make_stepper(
+    path: str,
+    sae_config: SAEConfig,
+    train_config: TrainConfig,
+    standardisation: Standardisation,
+    embeddings: Embeddings,
+    rows: RowArray,
+) -> Stepper:
+    parameters = initial_parameters(sae_config, embeddings, rows, standardisation, train_config.seed)
+    dead_after = train_config.dead_after or len(rows)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return ReferenceStepper(sae_config, train_config, standardisation, parameters, dead_after, device)
+
+
+def _weights_of(stepper: Stepper, standardisation: Standardisation, k: int) -> Weights:
+    return Weights(**vars(stepper.parameters()), mean=standardisation.mean, scale=standardisation.scale, k=k)
+
+
+def _run_description(
+    path: str,
+    sae_config: SAEConfig,
+    train_config: TrainConfig,
+    rows: RowArray,
+    held_out: RowArray,
+    standardisation: Standardisation,
+) -> dict[str, Any]:
+    """What must agree before a checkpoint may be continued."""
+    data = hashlib.sha256()
+    for array in (rows, held_out, standardisation.mean, np.float64(standardisation.scale)):
+        data.update(np.ascontiguousarray(array).tobytes())
+    return {
+        "sae_config": asdict(sae_config),
+        "train_config": asdict(train_config),
+        "path": path,
+        "data": data.hexdigest()[:16],
+    }
+
+
+def _note(report: StepReport, steps_per_second: float, seconds_left: float) -> str:
+    return (
+        f"loss {report.loss:.4f} · fvu {report.fvu:.4f} · dead {report.dead} · "
+        f"{steps_per_second:.1f} steps/s · {seconds_left:.0f} s left"
+    )
+
+
+def train(
+    embeddings: Embeddings,
+    sae_config: SAEConfig,
+    train_config: TrainConfig,
+    progress: Progress | None = None,
+    *,
+    rows: npt.ArrayLike | None = None,
+    held_out: npt.ArrayLike | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+) -> TrainResult:
+    """Train a top-k sparse autoencoder on ``embeddings`` (n_documents, d_in), any float type.
+
+    ``embeddings`` is an array, a memory map or a Zarr array; it is read batch by batch. ``rows`` are the
+    training rows (None: all that are not held out), ``held_out`` the rows evaluated about 20 times.
+    ``checkpoint`` is a file that a killed run continues from, with the result it would have had; it is
+    written every ``checkpoint_seconds`` and at the end. UserError when rows, shapes or numbers cannot be
+    trained on, or the checkpoint belongs to another run.
+    """
+    report_progress = progress or silent
+    trained, evaluated = checked_rows(embeddings, sae_config.d_in, rows, held_out)
+    standardisation = standardise(embeddings, trained, evaluated, progress)
+    path = choose_path(train_config.path)
+    stepper = _make_stepper(path, sae_config, train_config, standardisation, embeddings, trained)
+    steps = train_config.steps
+    history = {name: np.full(steps, np.nan) for name in HISTORY_COLUMNS}
+    first = 0
+    description = _run_description(path, sae_config, train_config, trained, evaluated, standardisation)
+    resumed = load_checkpoint(checkpoint, description) if checkpoint else None
+    if resumed:
+        first = int(resumed[0]["steps_done"])
+        for name in HISTORY_COLUMNS:
+            history[name] = resumed[1].pop(f"history.{name}")
+        stepper.restore(resumed[1])
+
+    def save(steps_done: int) -> None:
+        if checkpoint:
+            columns = {f"history.{name}": column for name, column in history.items()}
+            save_checkpoint(checkpoint, description | {"steps_done": steps_done}, stepper.state() | columns)
+
+    batches = Batches(embeddings, trained, train_config.batch_size, train_config.seed)
+    flops = flops_of_step(sae_config, batches.batch_size)
+    evaluate_after = {-(-steps * part // EVALUATIONS) for part in range(1, EVALUATIONS + 1)}
+    started = saved = shown = time.monotonic()
+    for step in range(first, steps):
+        x = batches.read(step)
+        noise = noise_codes(train_config.seed, step, x.shape) if train_config.input_noise else None
+        report = stepper.step(x, noise, train_config.learning_rate_at(step))
+        done = step + 1
+        for name, value in (*vars(report).items(), ("step", done), ("flops", done * flops)):
+            history[name][step] = value
+        if done in evaluate_after and len(evaluated):
+            weights = _weights_of(stepper, standardisation, sae_config.k)
+            history["held_out_fvu"][step] = held_out_fvu(stepper, embeddings, evaluated, weights)
+        now = time.monotonic()
+        if checkpoint and (done == steps or now - saved >= checkpoint_seconds):
+            save(done)
+            saved = time.monotonic()
+        if done == steps or done == first + 1 or now - shown >= 0.2:
+            shown = now
+            rate = (done - first) / max(now - started, 1e-9)
+            report_progress(done, steps, _note(report, rate, (steps - done) / rate))
+    sae = TopKSAE(sae_config)
+    sae.load_state_dict({name: torch.from_numpy(a) for name, a in vars(stepper.parameters()).items()})
+    return TrainResult(sae, standardisation.mean, standardisation.scale, history, path)
