@@ -1,0 +1,125 @@
+"""``python -m build``: build an artifact store from a profile or from your own documents."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from build.config import BuildConfig, load_profile, profile_names, with_files
+from build.display import Display, duration, fail
+from sae.errors import UserError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    profile: Annotated[
+        str, typer.Option(help=f"What to build: {', '.join(profile_names())}, or the path of a TOML file.")
+    ] = "default",
+    out: Annotated[Path, typer.Option(help="Folder of the artifact store.")] = Path("artifacts"),
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="Your own documents (Parquet, CSV, JSON lines) instead of the profile's; repeatable."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Which column is what, as in text=abstract; of id, title, text, url, date, categories, "
+                          "authors, citation_count. Repeatable; usual names are found without it."),
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Keep only documents of this category.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many documents of each corpus.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Example queries for the search page, one a line.")] = None,
+    only: Annotated[str | None, typer.Option(help="Run one stage and what it needs; switch nothing over.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Progress as plain lines, as when not on a terminal.")] = False,
+) -> None:
+    """Build an artifact store: documents, embeddings, sparse autoencoders, labelled features.
+
+    What has been built before with the same input and settings is kept; a killed build goes on where it stopped.
+
+    Examples:
+
+      python -m build                                     the default: Python's documentation
+
+      python -m build --corpus papers.parquet --column text=abstract
+
+      python -m build --profile arxiv --out /data/arxiv
+    """  # fmt: skip
+    try:
+        config = load_profile(profile)
+        if corpus:
+            options = _file_options(column or [], category, limit)
+            config = with_files(config, corpus, options, _read_queries(queries))
+        elif column or category or limit or queries:
+            raise UserError("--column, --category, --limit and --queries go with --corpus FILE.")
+        _build(config, out, only, dry_run, Display(plain=True if plain else None))
+    except UserError as error:
+        fail(str(error))
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        fail("stopped; the same command goes on from here.")
+        raise typer.Exit(130) from None
+
+
+def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, display: Display) -> None:
+    import time
+
+    from build.embedders import make_embedder
+    from build.plan import make_plan
+    from build.plan import only as only_stage
+    from build.runner import Runner
+
+    started = time.monotonic()
+    jobs = make_plan(config, make_embedder(config.embedder).d_in)
+    if only:
+        jobs = only_stage(jobs, only)
+    runner = Runner(out, display)
+    if dry_run:
+        for job in jobs:
+            display.say(f"{'built' if runner.is_done(job) else 'to do'}  {job.title}")
+        return
+    build = runner.run(jobs, publish=only is None)
+    if build is not None:
+        display.say(f"{build} is ready after {duration(time.monotonic() - started)}.")
+        display.say(f"Next: {next_command(out)}")
+
+
+def next_command(out: Path) -> str:
+    """How to open the dashboard from here: with the Python in use, on the store just built."""
+    local = Path(".venv/bin/streamlit")
+    streamlit = str(local) if Path(sys.prefix).name == ".venv" and "VIRTUAL_ENV" not in os.environ else "streamlit"
+    artifacts = "" if out == Path("artifacts") else f"ARTIFACTS={shlex.quote(str(out))} "
+    return f"{artifacts}{streamlit} run dashboard/Home.py"
+
+
+def _file_options(columns: list[str], category: str | None, limit: int | None) -> dict[str, Any]:
+    names = {}
+    for pair in columns:
+        name, found, value = pair.partition("=")
+        if not found or not name or not value:
+            raise UserError(f"--column {pair!r} does not have the form name=column, as in text=abstract.")
+        names[name] = value
+    options: dict[str, Any] = {"columns": names} if names else {}
+    if category:
+        options["category"] = category
+    if limit:
+        options["limit"] = limit
+    return options
+
+
+def _read_queries(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The queries in {path} cannot be read ({error}).") from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,135 @@
+"""What to build: a profile (TOML) read into frozen dataclasses, with what the command line overrides."""
+
+import re
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sae.errors import UserError
+
+PROFILES = Path(__file__).parent / "profiles"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """One collection of documents and where it comes from."""
+
+    name: str  # Folder and link name: letters, digits, dot, dash, underscore.
+    source: dict[str, Any]  # Options of the source; `source.kind` chooses it.
+    title: str = ""  # Shown to readers; the name when empty.
+    licence: str = "unknown"  # Terms under which the texts may be shared.
+    examples: tuple[str, ...] = ()  # Queries offered on the search page; chosen from titles when empty.
+    cleaning: dict[str, Any] = field(default_factory=dict)  # Departures from the cleaning policy.
+
+
+@dataclass(frozen=True)
+class SAEPlan:
+    """One sparse autoencoder to train on every corpus, in shares of the embedding's width and the corpus's size."""
+
+    k: int | None = None  # Active latents a document; exclusive with k_share.
+    k_share: float | None = None  # k as a share of d_in (the papers: 1, 2 and 4 %).
+    n_latents: int | None = None  # Latents; exclusive with n_ratio.
+    n_ratio: float | None = None  # Latents as a multiple of d_in (the papers: 2, 4 and 6).
+    documents_per_latent: float | None = None  # Upper bound on n_latents from the number of training documents.
+
+    def __post_init__(self) -> None:
+        if (self.k is None) == (self.k_share is None):
+            raise UserError("Each [[saes]] entry needs either k or k_share, and not both.")
+        if (self.n_latents is None) == (self.n_ratio is None):
+            raise UserError("Each [[saes]] entry needs either n_latents or n_ratio, and not both.")
+
+    def active(self, d_in: int) -> int:
+        """k for embeddings of width d_in."""
+        return self.k if self.k is not None else max(1, round((self.k_share or 0) * d_in))
+
+    def latents(self, d_in: int, n_documents: int) -> int:
+        """n_latents for a corpus: the wanted number, but no more than the documents can feed, in steps of 64."""
+        wanted = self.n_latents if self.n_latents is not None else round((self.n_ratio or 0) * d_in)
+        if self.documents_per_latent is not None:
+            fed = int(n_documents / self.documents_per_latent) // 64 * 64
+            wanted = min(wanted, max(64, fed))
+        return max(wanted, 2 * self.active(d_in))
+
+    def name(self, d_in: int) -> str:
+        """SAE16, SAE32 and SAE64 at d_in 1536; the same scheme elsewhere."""
+        return f"SAE{self.active(d_in)}"
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Everything that decides a build's content."""
+
+    title: str  # Shown on the About page.
+    corpora: tuple[CorpusConfig, ...]
+    embedder: dict[str, Any]  # `kind` is minilm, openai or precomputed; the rest are its options.
+    saes: tuple[SAEPlan, ...]
+    training: dict[str, Any]  # Fields of sae.config.TrainConfig.
+    held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
+    seed: int = 0  # Of splits, labels and evidence.
+    overrides: str = "labels.overrides.csv"  # Labels corrected by hand; used where the file exists.
+
+    def __post_init__(self) -> None:
+        names = [corpus.name for corpus in self.corpora]
+        if not names:
+            raise UserError("The profile names no corpus: add a [[corpora]] table or pass --corpus FILE.")
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise UserError(f"The corpus name {name!r} may hold only letters, digits, '.', '-' and '_'.")
+        if len(set(names)) != len(names):
+            raise UserError(f"Two corpora have the same name: {', '.join(names)}.")
+        if not self.saes:
+            raise UserError("The profile names no SAE: add a [[saes]] table.")
+        if not 0 < self.held_out < 0.5:
+            raise UserError(f"held_out is {self.held_out}; it must lie between 0 and 0.5.")
+
+
+def profile_names() -> list[str]:
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def load_profile(name: str) -> BuildConfig:
+    """Read a profile by name, or from a path that ends in .toml."""
+    path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no profile {name!r}; there are {', '.join(profile_names())}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from None
+    _known(BuildConfig, raw, str(path))
+    corpora = tuple(_make(CorpusConfig, table, f"{path}, [[corpora]]") for table in raw.pop("corpora", []))
+    saes = tuple(_make(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
+    return BuildConfig(**{"embedder": {"kind": "minilm"}, "training": {}} | raw, corpora=corpora, saes=saes)
+
+
+def with_files(
+    config: BuildConfig, files: list[Path], options: dict[str, Any], examples: tuple[str, ...]
+) -> BuildConfig:
+    """The profile with its corpora replaced by the user's own files, one corpus a file."""
+    corpora = tuple(
+        CorpusConfig(
+            name=re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0]).strip("-.") or "documents",
+            source={"kind": "files", "path": str(path), **options},
+            examples=examples,
+        )
+        for path in files
+    )
+    title = " and ".join(corpus.name for corpus in corpora)
+    return replace(config, corpora=corpora, title=title)
+
+
+def _make(kind: type, table: dict[str, Any], where: str) -> Any:
+    _known(kind, table, where)
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}.") from None
+
+
+def _known(kind: type, table: dict[str, Any], where: str) -> None:
+    names = {f.name for f in fields(kind)}
+    if unknown := sorted(set(table) - names):
+        raise UserError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(names))}.")

@@ -1,0 +1,44 @@
+"""Stage: embed the example queries that the search page offers."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from build.embedders import make_embedder
+from build.work import Target, Work
+from sae import schema
+from sae.arrays import write_table
+
+_CHOSEN = 6
+
+
+def settings(target: Target) -> object:
+    return [target.corpus.examples, target.config.seed]
+
+
+def run(work: Work) -> dict[str, Any]:
+    queries = list(work.target.corpus.examples) or _titles(work)
+    embeddings = make_embedder(work.target.config.embedder).embed(queries, work.progress)
+    rows = pa.array([row.tolist() for row in np.asarray(embeddings, np.float32)], pa.list_(pa.float32()))
+    table = pa.table({"query": pa.array(queries), "embedding": rows}).cast(schema.QUERY_COLUMNS)
+    write_table(work.out / schema.QUERIES, table)
+    return {}
+
+
+def _titles(work: Work) -> list[str]:
+    """Titles of middling length, far from each other: what a reader might type for this corpus."""
+    titles = pq.read_table(work.input("documents") / schema.DOCUMENTS, columns=["title"])["title"].to_pylist()
+    embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+    fit = np.array([i for i, title in enumerate(titles) if 20 <= len(title) <= 70] or range(len(titles)))
+    rng = np.random.default_rng([work.target.config.seed, 2])
+    candidates = rng.permutation(fit)[:2000]
+    vectors = np.asarray(embeddings[candidates], np.float32)
+    chosen: list[int] = []
+    nearest = np.full(len(candidates), -1.0, np.float32)
+    for _ in range(min(_CHOSEN, len(candidates))):
+        pick = int(np.argmin(nearest))
+        chosen.append(pick)
+        nearest = np.maximum(nearest, vectors @ vectors[pick])
+    return [titles[candidates[i]] for i in chosen]

@@ -1,0 +1,66 @@
+"""The pipeline, whole: what each stage reads, what it adds to the build, and the settings that it depends on.
+
+    documents ─► embeddings ─► train ─► encode ─► statistics ─┐
+        │            │                    └──► labels ────────┴─► features
+        │            └─► queries
+        └ (query_encoder stands alone)
+
+A stage runs once for the build, for each corpus, or for each SAE of each corpus. It sees the outputs of the
+stages that it reads: its own corpus's and SAE's, or all SAEs of its corpus when it runs once a corpus.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from build import documents, embeddings, encode, features, labels, queries, query_encoder, statistics, train
+from build.work import Target, Work
+from sae import schema
+
+
+class Per(Enum):
+    BUILD = "build"
+    CORPUS = "corpus"
+    SAE = "sae"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline.
+
+    ``settings`` picks what the result depends on beside the inputs; with the source text of ``code`` and the
+    keys of ``reads`` it makes the stage's key, and a key that has been built before is not built again.
+    """
+
+    name: str
+    per: Per
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]  # files of the build; what else a stage writes is for other stages only
+    run: Callable[[Work], dict[str, Any]]  # returns facts for the manifest
+    settings: Callable[[Target], object]
+    code: tuple[str, ...]
+    unit: str = "steps"  # what its progress counts
+
+
+STAGES = (
+    Stage("documents", Per.CORPUS, (), (schema.DOCUMENTS, schema.QUARANTINE),
+          documents.run, documents.settings, ("build/documents.py", "build/corpora/*.py"), "documents"),
+    Stage("embeddings", Per.CORPUS, ("documents",), (schema.EMBEDDINGS, schema.SEARCH, schema.SEARCH_SCALES),
+          embeddings.run, embeddings.settings, ("build/embeddings.py", "build/embedders/*.py"), "documents"),
+    Stage("queries", Per.CORPUS, ("documents", "embeddings"), (schema.QUERIES,),
+          queries.run, queries.settings, ("build/queries.py",), "queries"),
+    Stage("train", Per.SAE, ("embeddings",), (schema.SAE, schema.TRAINING),
+          train.run, train.settings, ("build/train.py", *train.CODE), "steps"),
+    Stage("encode", Per.SAE, ("embeddings", "train"), (schema.LATENTS,),
+          encode.run, encode.settings, ("build/encode.py", "sae/encode.py"), "documents"),
+    Stage("statistics", Per.SAE, ("encode", "train"), (schema.COOCCURRENCE,),
+          statistics.run, statistics.settings, ("build/statistics.py", "sae/statistics.py", "sae/cooccurrence.py"),
+          "features"),
+    Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"), (schema.EVIDENCE,),
+          labels.run, labels.settings, ("build/labels.py", *labels.CODE), "features"),
+    Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES,),
+          features.run, features.settings, ("build/features.py",), "SAEs"),
+    Stage("query_encoder", Per.BUILD, (), (schema.QUERY_ENCODER,),
+          query_encoder.run, query_encoder.settings, ("build/query_encoder.py",), "checks"),
+)  # fmt: skip

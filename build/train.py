@@ -1,0 +1,88 @@
+"""Stage: train one SAE on a corpus, with documents held out that it never sees."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from build.work import Target, Work
+from sae import schema
+from sae.arrays import write_table
+from sae.config import SAEConfig, TrainConfig
+from sae.encode import Weights, decode, encode
+from sae.errors import UserError
+from sae.weights import write_weights
+
+CODE = (
+    "sae/train.py", "sae/model.py", "sae/loss.py", "sae/config.py", "sae/data.py", "sae/initialise.py",
+    "sae/stepper.py", "sae/reference.py", "sae/encode.py",
+)  # fmt: skip
+_FVU_SAMPLE = 20_000
+
+
+def settings(target: Target) -> object:
+    return [asdict(target.plan), target.config.training, target.config.held_out, target.config.seed]
+
+
+def run(work: Work) -> dict[str, Any]:
+    config, plan, d_in = work.target.config, work.target.plan, work.target.d_in
+    embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+    training, held_out = split(len(embeddings), config.held_out, config.seed)
+    sae_config = SAEConfig(d_in, plan.latents(d_in, len(training)), plan.active(d_in))
+    train_config = _train_config(config.training, config.seed)
+
+    from sae.train import train  # torch is loaded only when something is trained
+
+    result = train(
+        embeddings, sae_config, train_config, work.progress,
+        rows=training, held_out=held_out, checkpoint=work.scratch / "checkpoint.npz",
+    )  # fmt: skip
+    weights = result.weights()
+    write_weights(work.out / schema.SAE, weights)
+    write_table(work.out / schema.TRAINING, _history(result.history))
+    sample = training[:: max(1, len(training) // _FVU_SAMPLE)]
+    return {
+        "n_latents": sae_config.n_latents,
+        "k": sae_config.k,
+        "steps": train_config.steps,
+        "trained_on": len(training),
+        "held_out": len(held_out),
+        "fvu": round(fvu(embeddings, sample, weights), 5),
+        "held_out_fvu": round(fvu(embeddings, held_out, weights), 5),
+    }
+
+
+def split(n_documents: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(training rows, held-out rows), both sorted, the same for every SAE of a corpus."""
+    order = np.random.default_rng([seed, 1]).permutation(n_documents)
+    n_held_out = max(1, round(share * n_documents))
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
+
+def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
+    """Fraction of variance unexplained: squared error of reconstruction over that of predicting the rows' mean."""
+    error = squares = 0.0
+    total = np.zeros(weights.d_in)
+    for start in range(0, len(rows), 4096):
+        x = np.asarray(embeddings[rows[start : start + 4096]], np.float32)
+        error += float(np.square(decode(*encode(x, weights), weights) - x).sum(dtype=np.float64))
+        centred = (x - weights.mean).astype(np.float64)
+        squares += float(np.square(centred).sum())
+        total += centred.sum(axis=0)
+    spread = squares - float(total @ total) / len(rows)
+    return error / spread if spread > 0 else float("nan")
+
+
+def _train_config(table: dict[str, Any], seed: int) -> TrainConfig:
+    try:
+        return TrainConfig(**{"seed": seed} | table)
+    except TypeError as error:
+        raise UserError(f"The profile's [training] table does not fit: {error}.") from None
+
+
+def _history(history: dict[str, np.ndarray]) -> pa.Table:
+    columns = {field.name: pa.array(history[field.name]) for field in schema.TRAINING_COLUMNS}
+    held_out = history["held_out_fvu"]
+    columns["held_out_fvu"] = pa.array(held_out, mask=np.isnan(held_out))
+    return pa.table(columns).cast(schema.TRAINING_COLUMNS)

@@ -1,0 +1,37 @@
+"""Serve the store in ARTIFACTS with what dashboard/requirements.txt installs, and nothing else.
+
+A plain script, since pytest is not among those requirements: every page is run once, and what must never be
+imported in the server is looked for.
+"""
+
+import importlib.util
+import resource
+import sys
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = ("torch", "scipy", "sklearn", "openai", "numba")
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT))
+    for name in FORBIDDEN:
+        assert importlib.util.find_spec(name) is None, f"{name} is installed; this run proves nothing"
+    for view in sorted((ROOT / "dashboard" / "views").glob("*.py")):
+        if view.stem == "__init__":
+            continue
+        page = AppTest.from_file(str(ROOT / "dashboard" / "Home.py"), default_timeout=60)
+        page.run()
+        page.switch_page(f"views/{view.name}").run()
+        assert not page.exception, f"{view.name}: {[e.value for e in page.exception]}"
+        print(f"{view.stem}: {len(page.main)} elements, no exception")
+    loaded = [name for name in FORBIDDEN if name in sys.modules]
+    assert not loaded, f"the server imported {loaded}"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"Python {sys.version.split()[0]}: every page runs, peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
