@@ -1,0 +1,79 @@
+"""A build killed at any moment loses nothing: it ends with the same data as one left alone."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sae import schema
+from sae.manifest import read_manifest
+
+ROOT = Path(__file__).parent.parent.parent
+KILLS = 10
+
+
+def start(out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "build", "--profile", "tiny", "--out", str(out), "--plain"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def data_of(out: Path) -> dict[str, str]:
+    """Path and checksum of every file of the build that is served."""
+    name = (out / schema.CURRENT).read_text().strip()
+    return {path: entry.sha256 for path, entry in read_manifest(out / schema.BUILDS / name).files.items()}
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(tiny_store: Path, tmp_path: Path) -> None:
+    rng = random.Random(20240818)
+    killed = 0
+    # Later kills wait longer, so that they fall on early and late stages alike.
+    for attempt in range(KILLS):
+        process = start(tmp_path)
+        time.sleep(rng.uniform(1.0, 3.0 + attempt))
+        if process.poll() is None:
+            process.kill()
+            killed += 1
+        process.communicate()
+        current = tmp_path / schema.CURRENT
+        assert not current.exists() or data_of(tmp_path)  # never half-published
+        if current.exists():
+            break
+    assert killed >= 3, "the build ended before it could be killed"
+    last = start(tmp_path)
+    output, _ = last.communicate(timeout=300)
+    assert last.returncode == 0, output
+    assert data_of(tmp_path) == data_of(tiny_store)
+
+
+def test_a_second_run_builds_nothing(tiny_store: Path) -> None:
+    before = (tiny_store / schema.CURRENT).read_text()
+    process = start(tiny_store)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "done in" not in output
+    assert (tiny_store / schema.CURRENT).read_text() == before
+
+
+def test_damaged_stage_outputs_are_built_again(tiny_store: Path, tmp_path: Path) -> None:
+    """``make artifacts`` mends what ``make verify`` finds, from the stage that was hurt."""
+    import shutil
+
+    out = tmp_path / "store"
+    shutil.copytree(tiny_store, out)
+    stage = next((out / "work" / "stages").glob("queries-*"))
+    name = (out / schema.CURRENT).read_text().strip()
+    for path in (stage / schema.QUERIES, out / schema.BUILDS / name / "planted" / schema.QUERIES):
+        path.write_bytes(b"broken")
+    stages = {path.name for path in (out / "work" / "stages").glob("queries-*")}
+    process = start(out)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    rebuilt = [line for line in output.splitlines() if "done in" in line]
+    assert rebuilt, json.dumps(sorted(stages))
+    assert all("queries" in line for line in rebuilt), output
+    assert data_of(out) == data_of(tiny_store)
