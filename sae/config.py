@@ -76,7 +76,7 @@ class TrainConfig:
     seed: int = 0
     """Decides initial weights, the order of documents and the noise; same seed, same result."""
     path: str = "auto"
-    """``reference`` (PyTorch autograd, any device), ``fast`` (compiled, CPU), ``auto`` (fast without a GPU)."""
+    """``reference`` (PyTorch autograd, any device), ``fast`` (CPU) or ``auto`` (fast without a GPU)."""
     input_noise: float = 0.0
     """Standard deviation, in standardised units, of the Gaussian noise the encoder sees in training."""
     encoder_decay: float = 0.0

@@ -83,9 +83,8 @@ def encode(x: npt.ArrayLike, weights: Weights) -> tuple[FloatArray, IndexArray]:
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         z = (rows[block].astype(np.float32) - weights.mean) / np.float32(weights.scale)
-        pre_act: FloatArray = (z - weights.pre_bias) @ weights.W_enc.T
-        pre_act += weights.latent_bias
-        top_acts[block], top_indices[block] = top_k(pre_act, weights.k)
+        pre_act = (z - weights.pre_bias) @ weights.W_enc.T + weights.latent_bias
+        top_acts[block], top_indices[block] = top_k(pre_act.astype(np.float32, copy=False), weights.k)
     return top_acts, top_indices
 
 

@@ -83,7 +83,9 @@ def held_out_fvu(stepper: Stepper, embeddings: Embeddings, rows: RowArray, weigh
 
 def choose_path(requested: str) -> str:
     """The path that ``TrainConfig.path`` asks for; ``auto`` takes the reference path where there is a GPU."""
-    return "reference" if requested == "auto" else requested
+    if requested != "auto":
+        return requested
+    return "reference" if torch.cuda.is_available() else "fast"
 
 
 def _make_stepper(
@@ -96,6 +98,12 @@ def _make_stepper(
 ) -> Stepper:
     parameters = initial_parameters(sae_config, embeddings, rows, standardisation, train_config.seed)
     dead_after = train_config.dead_after or len(rows)
+    if path == "fast":
+        # Compiling costs seconds even from its cache; runs on the reference path do without.
+        from sae.fast import FastStepper
+
+        batch_size = min(train_config.batch_size, len(rows))
+        return FastStepper(sae_config, train_config, standardisation, parameters, dead_after, batch_size)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return ReferenceStepper(sae_config, train_config, standardisation, parameters, dead_after, device)
 
