@@ -1,0 +1,29 @@
+"""The entry point: navigation, the shared frame, and errors as sentences. `streamlit run dashboard/Home.py`"""
+
+import sys
+from pathlib import Path
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+if _ROOT not in sys.path:  # `streamlit run` puts only this file's folder there
+    sys.path.insert(0, _ROOT)
+
+import streamlit as st  # noqa: E402
+
+from dashboard import data, frame, state  # noqa: E402
+
+st.set_page_config(page_title="Sextant", page_icon=":material/explore:", layout="wide")
+
+VIEWS = ("search", "features", "families", "splitting", "domains", "training", "evaluation", "about")
+_FOLDER = Path(__file__).parent / "views"
+PAGES = [
+    st.Page(f"views/{name}.py", title=name.capitalize(), url_path=name, default=name == VIEWS[0])
+    for name in VIEWS
+    if (_FOLDER / f"{name}.py").is_file()
+]
+page = st.navigation(PAGES, position="top")
+
+with frame.calm():
+    data.store()
+    state.read_address()
+    page.run()
+    state.write_address(whole=page == PAGES[0])

@@ -1,0 +1,204 @@
+"""Cached readers: everything a page reads from the store comes through here, opened once for all sessions.
+
+Each cache is keyed by the folder of the build that is served, so a new build replaces the old one at the next
+run of a page, and a failed opening is tried again.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from sae.encode import encode
+from sae.errors import UserError
+from sae.schema import CURRENT
+from sae.store import SAE, Corpus, Store, open_store
+
+if TYPE_CHECKING:
+    from sae.query import QueryEncoder
+    from sae.search import Searcher
+
+MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
+_LABELS_AT_ONCE = 64
+_parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
+
+
+def artifacts_path() -> Path:
+    """The folder that holds CURRENT: environment variable ARTIFACTS, else ``artifacts`` in the working folder."""
+    return Path(os.environ.get("ARTIFACTS") or "artifacts")
+
+
+def store() -> Store:
+    """The build being served. Raises UserError when it is missing, half-built, of another schema or damaged."""
+    root = artifacts_path()
+    try:
+        current = (root / CURRENT).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        current = ""
+    return _store(str(root.resolve()), current)
+
+
+@st.cache_resource(show_spinner="Opening the store …", max_entries=2)
+def _store(root: str, current: str) -> Store:
+    return open_store(root)
+
+
+def corpus(name: str) -> Corpus:
+    """One corpus of the store, with its memory maps opened once for all sessions."""
+    return _corpus(str(store().path), name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _corpus(build: str, name: str) -> Corpus:
+    return open_store(build).corpus(name)
+
+
+def sae(corpus_name: str, sae_name: str) -> SAE:
+    """One SAE of a corpus."""
+    return _sae(str(store().path), corpus_name, sae_name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _sae(build: str, corpus_name: str, sae_name: str) -> SAE:
+    return _corpus(build, corpus_name).sae(sae_name)
+
+
+def feature_table(corpus_name: str, sae_name: str) -> pd.DataFrame:
+    """All features of an SAE (schema.FEATURE_COLUMNS), index feature_id. Shared: copy it before changing it."""
+    return _feature_table(str(store().path), corpus_name, sae_name)
+
+
+@st.cache_resource(show_spinner="Reading the features …", max_entries=6)
+def _feature_table(build: str, corpus_name: str, sae_name: str) -> pd.DataFrame:
+    table = _sae(build, corpus_name, sae_name).features()
+    return table.to_pandas().set_index("feature_id", drop=False).rename_axis("feature_index")
+
+
+def searcher(corpus_name: str) -> "Searcher":
+    """The exact search over a corpus."""
+    return _searcher(str(store().path), corpus_name)
+
+
+@st.cache_resource(show_spinner="Opening the search matrix …", max_entries=4)
+def _searcher(build: str, corpus_name: str) -> "Searcher":
+    from sae.search import Searcher
+
+    return Searcher(_corpus(build, corpus_name))
+
+
+def query_encoder() -> "QueryEncoder | None":
+    """The local query encoder, or None when the corpora of this build were embedded elsewhere."""
+    return _query_encoder(str(store().path))
+
+
+@st.cache_resource(show_spinner="Loading the query encoder …", max_entries=2)
+def _query_encoder(build: str) -> "QueryEncoder | None":
+    folder = open_store(build).query_encoder
+    if folder is None:
+        return None
+    from sae.query import QueryEncoder
+
+    return QueryEncoder(folder)
+
+
+def example_queries(corpus_name: str) -> tuple[list[str], np.ndarray]:
+    """Example queries of a corpus and their stored embeddings, float32 (n_queries, d_in)."""
+    return _example_queries(str(store().path), corpus_name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _example_queries(build: str, corpus_name: str) -> tuple[list[str], np.ndarray]:
+    reader = _corpus(build, corpus_name)
+    table = reader.queries()
+    vectors = [np.asarray(v, dtype=np.float32) for v in table.column("embedding").to_pylist()]
+    if any(v.shape != (reader.d_in,) or not np.isfinite(v).all() for v in vectors):
+        raise UserError(
+            f"The example queries of {corpus_name} do not fit its embeddings. Run `make verify`, then `make artifacts`."
+        )
+    return table.column("query").to_pylist(), np.array(vectors).reshape(-1, reader.d_in)
+
+
+def documents(corpus_name: str, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+    """The documents at the given rows, in that order, as dictionaries (schema.DOCUMENT_COLUMNS)."""
+    if len(rows) == 0:
+        return []
+    reader = corpus(corpus_name)
+    with _parquet_lock:
+        return reader.documents(rows).to_pylist()
+
+
+def titles(corpus_name: str) -> pd.Series:
+    """All titles of a corpus, by row."""
+    return _titles(str(store().path), corpus_name)
+
+
+@st.cache_resource(show_spinner="Reading the titles …", max_entries=2)
+def _titles(build: str, corpus_name: str) -> pd.Series:
+    with _parquet_lock:
+        return _corpus(build, corpus_name).column("title").to_pandas()
+
+
+def query_vector(corpus_name: str, query: str) -> np.ndarray | None:
+    """Embedding of a query, float32 (d_in,): stored for an example query, else by the local query encoder.
+
+    None when the build has no query encoder and the query is not an example of the corpus.
+    """
+    texts, vectors = example_queries(corpus_name)
+    if query in texts:
+        return vectors[texts.index(query)]
+    if query_encoder() is None:
+        return None
+    vector = _encoded(str(store().path), query[:MAX_QUERY_CHARACTERS])
+    if vector.shape != (corpus(corpus_name).d_in,):
+        raise UserError(
+            f"The query encoder gives {vector.size} dimensions where {corpus_name} has {corpus(corpus_name).d_in}. "
+            "Choose another corpus, or run `make artifacts`."
+        )
+    return vector
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _encoded(build: str, text: str) -> np.ndarray:
+    encoder = _query_encoder(build)
+    assert encoder is not None
+    return np.asarray(encoder.encode([text]), dtype=np.float32)[0]
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _latents(build: str, corpus_name: str, sae_name: str, vector: bytes) -> tuple[np.ndarray, np.ndarray]:
+    weights = _sae(build, corpus_name, sae_name).weights
+    acts, indices = encode(np.frombuffer(vector, dtype=np.float32)[None], weights)
+    active = acts[0] > 0
+    return acts[0][active], indices[0][active]
+
+
+def latents(corpus_name: str, sae_name: str, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Active features of an embedding: (activations float32 (m,), feature ids int32 (m,)), strongest first."""
+    raw = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
+    return _latents(str(store().path), corpus_name, sae_name, raw)
+
+
+def label_vectors(corpus_name: str, sae_name: str) -> np.ndarray | None:
+    """Unit embeddings of all labels, float32 (n_latents, d); zero rows where there is no label.
+
+    None without a query encoder.
+    """
+    if query_encoder() is None:
+        return None
+    return _label_vectors(str(store().path), corpus_name, sae_name)
+
+
+@st.cache_resource(show_spinner="Reading the labels for their meaning, once …", max_entries=4)
+def _label_vectors(build: str, corpus_name: str, sae_name: str) -> np.ndarray:
+    encoder = _query_encoder(build)
+    assert encoder is not None
+    labels = [str(label or "") for label in _feature_table(build, corpus_name, sae_name)["label"]]
+    blocks = [encoder.encode(labels[i : i + _LABELS_AT_ONCE]) for i in range(0, len(labels), _LABELS_AT_ONCE)]
+    vectors = np.concatenate(blocks).astype(np.float32) if blocks else np.zeros((0, 1), np.float32)
+    vectors[[not label.strip() for label in labels]] = 0
+    return vectors

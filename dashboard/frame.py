@@ -1,0 +1,72 @@
+"""What every page shares: the heading with the corpus and SAE switches, and errors as one calm sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from dashboard import data, state
+from dashboard.text import safe_text
+from sae.errors import UserError
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Show a UserError raised inside as one message that says what mends it, and go on without it."""
+    try:
+        yield
+    except UserError as error:
+        st.warning(safe_text(str(error), limit=1000), icon=":material/info:")
+
+
+def header(title: str, sentence: str) -> None:
+    """A page's title and the sentence under it at the left, the corpus and SAE switches at the right."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        st.title(title, anchor=False)
+        st.caption(sentence)
+    with right:
+        _switches()
+
+
+def _switches() -> None:
+    corpus_name, sae_name = state.selected()
+    corpora = data.store().corpora
+    saes = data.corpus(corpus_name).saes
+    # Widgets follow the session, never the other way round: a link or another page may have changed it.
+    st.session_state["switch-corpus"], st.session_state["switch-sae"] = corpus_name, sae_name
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.selectbox(
+            "Corpus",
+            corpora,
+            key="switch-corpus",
+            format_func=_corpus_title,
+            on_change=_switched,
+            help="The documents that are searched.",
+        )
+        st.selectbox(
+            "Model",
+            saes,
+            key="switch-sae",
+            format_func=lambda name: _sae_title(corpus_name, name),
+            on_change=_switched,
+            help="The sparse autoencoder whose features steer the search: k features are active in a text, "
+            "of n that it knows.",
+        )
+
+
+def _switched() -> None:
+    corpus_name, sae_name = st.session_state["switch-corpus"], st.session_state["switch-sae"]
+    saes = data.corpus(corpus_name).saes
+    state.select(corpus_name, sae_name if sae_name in saes else saes[0])
+
+
+def _corpus_title(name: str) -> str:
+    return f"{name} · {data.corpus(name).n_documents:,}"
+
+
+def _sae_title(corpus_name: str, name: str) -> str:
+    facts = data.sae(corpus_name, name).facts
+    if "k" in facts and "n_latents" in facts:
+        return f"{name} · k {facts['k']} of {facts['n_latents']:,}"
+    return name

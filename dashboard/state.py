@@ -1,0 +1,185 @@
+"""What a session has chosen (corpus, SAE, query, edits), kept across pages and mirrored in the address bar.
+
+The session holds the truth; the address bar is read when a page is opened by a link, and written after every
+change. Names in the address: ``corpus``, ``sae``, ``q`` (query), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``.
+"""
+
+import math
+import time
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashboard import data
+
+ADDRESS_NAMES = ("corpus", "sae", "q", "e", "mode")
+MODES = ("direct", "reconstruction")
+MAX_EDITS = 64
+MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
+_RECENT_SECONDS = 3.0
+
+
+def selected() -> tuple[str, str]:
+    """The chosen corpus and SAE; the first ones of the build when none is chosen or the chosen are gone."""
+    corpora = data.store().corpora
+    corpus_name = st.session_state.get("corpus")
+    if corpus_name not in corpora:
+        corpus_name = corpora[0]
+    saes = data.corpus(corpus_name).saes
+    sae_name = st.session_state.get("sae")
+    if sae_name not in saes:
+        sae_name = saes[0]
+    return corpus_name, sae_name
+
+
+def select(corpus_name: str, sae_name: str) -> None:
+    """Choose a corpus and an SAE. Edits name features of one SAE, so another SAE starts without any."""
+    if (corpus_name, sae_name) != (st.session_state.get("corpus"), st.session_state.get("sae")):
+        st.session_state["edits"] = {}
+    if corpus_name != st.session_state.get("corpus") and not st.session_state.get("typed"):
+        st.session_state.pop("query", None)
+    st.session_state["corpus"], st.session_state["sae"] = corpus_name, sae_name
+
+
+def query() -> str:
+    """The query being answered; the corpus' first example until another is asked."""
+    asked = st.session_state.get("query")
+    if asked is None:
+        texts, _ = data.example_queries(selected()[0])
+        return texts[0] if texts else ""
+    return str(asked)
+
+
+def set_query(text: str, typed: bool = True) -> None:
+    """Ask another query, which starts without edits; ``typed`` ones are kept when the corpus changes."""
+    text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
+    if text != query():
+        st.session_state["edits"] = {}
+    st.session_state["query"], st.session_state["typed"] = text, typed
+
+
+def edits() -> dict[int, float]:
+    """The features that were set and their values, in the order in which they were first touched."""
+    return dict(st.session_state.get("edits", {}))
+
+
+def add_edit(feature_id: int, value: float) -> None:
+    """Set one feature's activation in the query to ``value``."""
+    if not math.isfinite(value):
+        return
+    current = st.session_state.setdefault("edits", {})
+    if feature_id in current or len(current) < MAX_EDITS:
+        current[int(feature_id)] = float(value)
+
+
+def remove_edit(feature_id: int) -> None:
+    """Give one feature back its own activation."""
+    st.session_state.get("edits", {}).pop(feature_id, None)
+
+
+def clear_edits() -> None:
+    """Give every feature back its own activation."""
+    st.session_state["edits"] = {}
+
+
+def mode() -> str:
+    """How edits act on the query, one of MODES."""
+    found = st.session_state.get("mode")
+    return found if found in MODES else MODES[0]
+
+
+def format_edits(values: dict[int, float]) -> str:
+    """``{12: 1.2, 40: -0.3}`` → ``12~1.2_40~-0.3``: only characters that an address leaves as they are."""
+    return "_".join(f"{feature_id}~{value:.4g}" for feature_id, value in values.items())
+
+
+def parse_edits(text: str) -> dict[int, float]:
+    """The reverse of :func:`format_edits`; parts that are not a feature and a finite number are left out."""
+    found: dict[int, float] = {}
+    for part in text.split("_"):
+        feature_id, _, number = part.partition("~")
+        try:
+            value = float(number)
+        except ValueError:
+            continue
+        if feature_id.isascii() and feature_id.isdigit() and len(feature_id) < 9 and math.isfinite(value):
+            found[int(feature_id)] = value
+        if len(found) == MAX_EDITS:
+            break
+    return found
+
+
+def address() -> dict[str, str]:
+    """The session's choice as parameters of an address."""
+    corpus_name, sae_name = selected()
+    found = {"corpus": corpus_name, "sae": sae_name, "q": query()}
+    if edits():
+        found["e"] = format_edits(edits())
+    if mode() != MODES[0]:
+        found["mode"] = mode()
+    return found
+
+
+def read_address() -> None:
+    """Take over what the address bar says, unless the session itself wrote it there.
+
+    Call once at the start of a full run. The browser reports an address a moment after it was written, so
+    recently written ones are not taken for a link that somebody opened.
+    """
+    found = {name: st.query_params[name] for name in ADDRESS_NAMES if name in st.query_params}
+    key = urlencode(found)
+    now = time.monotonic()
+    written = {k: t for k, t in st.session_state.get("written", {}).items() if now - t < _RECENT_SECONDS}
+    st.session_state["written"] = written
+    if not found or key in written or key == st.session_state.get("last_written"):
+        return
+    if "corpus" in found or "sae" in found:
+        corpora = data.store().corpora
+        corpus_name = found.get("corpus", "")
+        if corpus_name not in corpora:
+            corpus_name = selected()[0]
+        sae_name = found.get("sae", "")
+        if sae_name not in data.corpus(corpus_name).saes:
+            sae_name = data.corpus(corpus_name).saes[0]
+        select(corpus_name, sae_name)
+    if "q" in found:
+        text = found["q"][:MAX_QUERY_CHARACTERS]
+        st.session_state["query"] = text
+        st.session_state["typed"] = text not in data.example_queries(selected()[0])[0]
+        st.session_state["edits"] = {}
+        st.session_state["mode"] = found.get("mode")
+    if "e" in found:
+        n_latents = int(data.sae(*selected()).facts.get("n_latents", 1 << 30))
+        st.session_state["edits"] = {i: v for i, v in parse_edits(found["e"]).items() if i < n_latents}
+    st.session_state["last_written"] = key
+
+
+def write_address(whole: bool) -> None:
+    """Put the choice into the address bar: all of it on the search page, corpus and SAE elsewhere."""
+    wanted = address()
+    if not whole:
+        wanted = {name: wanted[name] for name in ("corpus", "sae")}
+    for name in ADDRESS_NAMES:
+        if name not in wanted:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != wanted[name]:
+            st.query_params[name] = wanted[name]
+    key = urlencode({name: wanted[name] for name in ADDRESS_NAMES if name in wanted})
+    st.session_state["last_written"] = key
+    st.session_state.setdefault("written", {})[key] = time.monotonic()
+
+
+def search_link() -> str:
+    """The address of this search, relative to the server's root."""
+    return "?" + urlencode(address())
+
+
+def feature_parameters(feature_id: int) -> dict[str, str]:
+    """Parameters of a feature's page, for ``st.page_link(..., query_params=…)``."""
+    corpus_name, sae_name = selected()
+    return {"corpus": corpus_name, "sae": sae_name, "feature": str(int(feature_id))}
+
+
+def feature_link(feature_id: int) -> str:
+    """The address of a feature's page, with corpus and SAE."""
+    return "features?" + urlencode(feature_parameters(feature_id))
