@@ -61,11 +61,11 @@ class SAEPlan:
 class BuildConfig:
     """Everything that decides a build's content."""
 
-    title: str  # Shown on the About page.
     corpora: tuple[CorpusConfig, ...]
     embedder: dict[str, Any]  # `kind` is minilm, openai or precomputed; the rest are its options.
     saes: tuple[SAEPlan, ...]
     training: dict[str, Any]  # Fields of sae.config.TrainConfig.
+    title: str = ""  # Shown on the About page.
     held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
     seed: int = 0  # Of splits, labels and evidence.
     overrides: str = "labels.overrides.csv"  # Labels corrected by hand; used where the file exists.

@@ -1,0 +1,69 @@
+"""Profiles: all of them load, and a mistake in one is told in a sentence that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from build.config import SAEPlan, load_profile, profile_names, with_files
+from sae.errors import UserError
+
+MINIMAL = '[[corpora]]\nname = "a"\nsource = { kind = "synthetic" }\n[[saes]]\nk = 4\nn_latents = 64\n'
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "profile.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_loads(name: str) -> None:
+    config = load_profile(name)
+    assert config.corpora
+    assert config.saes
+
+
+def test_the_papers_models_keep_their_names_at_both_widths() -> None:
+    default, paper = load_profile("default"), load_profile("paper")
+    assert [plan.name(1536) for plan in paper.saes] == ["SAE16", "SAE32", "SAE64"]
+    assert [plan.latents(1536, 150_000) for plan in paper.saes] == [3072, 6144, 9216]
+    assert [plan.name(1536) for plan in default.saes] == ["SAE16", "SAE32", "SAE64"]
+    assert [plan.name(384) for plan in default.saes] == ["SAE4", "SAE8", "SAE16"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "names no corpus"),
+        (MINIMAL + 'colour = "red"\n', "unknown colour"),
+        (MINIMAL.replace('"a"', '"../a"'), "may hold only"),
+        (MINIMAL.replace("k = 4\n", ""), "either k or k_share"),
+        (MINIMAL + "n_ratio = 2\n", "either n_latents or n_ratio"),
+        ("held_out = 0.9\n" + MINIMAL, "held_out is 0.9"),
+        ("title = \n", "not valid TOML"),
+        (MINIMAL.split("[[saes]]")[0], "names no SAE"),
+        (MINIMAL + MINIMAL.split("[[saes]]")[0], "same name"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load_profile(write(tmp_path, text))
+
+
+def test_an_unknown_profile_lists_the_known() -> None:
+    with pytest.raises(UserError, match="default"):
+        load_profile("nothing")
+
+
+def test_latents_are_fitted_to_the_corpus() -> None:
+    plan = SAEPlan(k=8, n_ratio=4, documents_per_latent=17)
+    assert plan.latents(384, 1_000_000) == 1536
+    assert plan.latents(384, 9_500) == 512  # 9,500 / 17 = 558, in steps of 64
+    assert plan.latents(384, 100) == 64
+    assert SAEPlan(k=48, n_ratio=4, documents_per_latent=17).latents(384, 100) == 96  # never fewer than 2k
+
+
+def test_files_replace_the_corpora_and_take_their_names() -> None:
+    config = with_files(load_profile("default"), [Path("/data/my papers.parquet"), Path("b.csv")], {"limit": 5}, ())
+    assert [corpus.name for corpus in config.corpora] == ["my-papers", "b"]
+    assert config.corpora[1].source == {"kind": "files", "path": "b.csv", "limit": 5}
