@@ -1,4 +1,5 @@
-"""The entry point: navigation, the shared frame, and errors as sentences. `streamlit run dashboard/Home.py`"""
+# ruff: noqa: N999 - the name shows in `streamlit run dashboard/Home.py`
+"""The entry point: navigation, the shared frame, and errors as sentences."""
 
 import sys
 from pathlib import Path

@@ -21,6 +21,7 @@ from sae.store import SAE, Corpus, Store, open_store
 
 if TYPE_CHECKING:
     from sae.query import QueryEncoder
+
     from sae.search import Searcher
 
 MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
@@ -29,12 +30,12 @@ _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
 
 
 def artifacts_path() -> Path:
-    """The folder that holds CURRENT: environment variable ARTIFACTS, else ``artifacts`` in the working folder."""
+    """The folder that holds CURRENT: environment variable ARTIFACTS, else ``artifacts``."""
     return Path(os.environ.get("ARTIFACTS") or "artifacts")
 
 
 def store() -> Store:
-    """The build being served. Raises UserError when it is missing, half-built, of another schema or damaged."""
+    """The build served. Raises UserError when it is missing, half-built, damaged or of another schema."""
     root = artifacts_path()
     try:
         current = (root / CURRENT).read_text(encoding="utf-8")
@@ -69,7 +70,7 @@ def _sae(build: str, corpus_name: str, sae_name: str) -> SAE:
 
 
 def feature_table(corpus_name: str, sae_name: str) -> pd.DataFrame:
-    """All features of an SAE (schema.FEATURE_COLUMNS), index feature_id. Shared: copy it before changing it."""
+    """All features of an SAE (schema.FEATURE_COLUMNS), by feature_id. Shared: copy it before changing it."""
     return _feature_table(str(store().path), corpus_name, sae_name)
 
 
@@ -118,7 +119,8 @@ def _example_queries(build: str, corpus_name: str) -> tuple[list[str], np.ndarra
     vectors = [np.asarray(v, dtype=np.float32) for v in table.column("embedding").to_pylist()]
     if any(v.shape != (reader.d_in,) or not np.isfinite(v).all() for v in vectors):
         raise UserError(
-            f"The example queries of {corpus_name} do not fit its embeddings. Run `make verify`, then `make artifacts`."
+            f"The example queries of {corpus_name} do not fit its embeddings. "
+            "Run `make verify`, then `make artifacts`."
         )
     return table.column("query").to_pylist(), np.array(vectors).reshape(-1, reader.d_in)
 
@@ -156,8 +158,8 @@ def query_vector(corpus_name: str, query: str) -> np.ndarray | None:
     vector = _encoded(str(store().path), query[:MAX_QUERY_CHARACTERS])
     if vector.shape != (corpus(corpus_name).d_in,):
         raise UserError(
-            f"The query encoder gives {vector.size} dimensions where {corpus_name} has {corpus(corpus_name).d_in}. "
-            "Choose another corpus, or run `make artifacts`."
+            f"The query encoder gives {vector.size} dimensions where {corpus_name} has "
+            f"{corpus(corpus_name).d_in}. Choose another corpus, or run `make artifacts`."
         )
     return vector
 
@@ -178,7 +180,7 @@ def _latents(build: str, corpus_name: str, sae_name: str, vector: bytes) -> tupl
 
 
 def latents(corpus_name: str, sae_name: str, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Active features of an embedding: (activations float32 (m,), feature ids int32 (m,)), strongest first."""
+    """Active features of an embedding: activations float32 (m,) and ids int32 (m,), strongest first."""
     raw = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
     return _latents(str(store().path), corpus_name, sae_name, raw)
 
