@@ -1,0 +1,173 @@
+"""What families are worth: the metrics of O'Neill et al. 2024, table 1, each against the same on shuffled
+latents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from sae.cooccurrence import Cooccurrence
+from sae.families import Family
+
+CLEAN = 0.8  # Pearson of a family's label from which the papers call the family clean
+
+
+def as_matrix(together: Cooccurrence, values: np.ndarray) -> sp.csr_matrix:
+    """C (``together.counts``) or D (``together.similarities``) as a sparse matrix (n_latents, n_latents)."""
+    n_latents = len(together.offsets) - 1
+    return sp.csr_matrix((values, together.features, together.offsets), shape=(n_latents, n_latents))
+
+
+def among(matrix: sp.csr_matrix, features: np.ndarray) -> np.ndarray:
+    """The dense block (m, m) of a sparse matrix for the m given features, in their order."""
+    return np.asarray(matrix[features][:, features].todense(), dtype=np.float64)
+
+
+def parent_child_ratio(matrix: sp.csr_matrix, family: Family) -> float:
+    """R = mean over children of C[child, parent] / mean over pairs of distinct children of C.
+
+    High when children fire with their parent and not with each other; infinite when no two children ever
+    meet, NaN when the parent meets none of them either.
+    """
+    children = family.children
+    n_children = len(children)
+    if n_children < 2:
+        return float("nan")
+    with_parent = float(matrix[family.parent][:, children].sum()) / n_children
+    inside = matrix[children][:, children]
+    between = float(inside.sum() - inside.diagonal().sum()) / (n_children * (n_children - 1))
+    if between == 0:
+        return float("inf") if with_parent > 0 else float("nan")
+    return with_parent / between
+
+
+def disjoint(families: Sequence[Family], scores: np.ndarray) -> list[Family]:
+    """Families that share no feature, taken greedily from the best scored (NaN last; ties by size, then
+    parent)."""
+    order = sorted(
+        range(len(families)),
+        key=lambda i: (-np.nan_to_num(scores[i], nan=-np.inf), -len(families[i]), families[i].parent),
+    )
+    taken: set[int] = set()
+    chosen = []
+    for i in order:
+        members = set(families[i].features.tolist())
+        if not members & taken:
+            taken |= members
+            chosen.append(families[i])
+    return chosen
+
+
+def block_ratio(matrix: sp.csr_matrix, blocks: Sequence[np.ndarray]) -> float:
+    """Mean of a symmetric matrix inside disjoint blocks over its mean outside them, among the blocks'
+    features.
+
+    The diagonal is left out. NaN with fewer than two blocks, infinite when nothing lies outside.
+    """
+    if len(blocks) < 2:
+        return float("nan")
+    features = np.concatenate(blocks)
+    block_of = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    part = matrix[features][:, features].tocoo()
+    off_diagonal = part.row != part.col
+    within = off_diagonal & (block_of[part.row] == block_of[part.col])
+    sizes = np.array([len(block) for block in blocks], np.float64)
+    pairs_inside = float((sizes * (sizes - 1)).sum())
+    pairs_outside = len(features) * (len(features) - 1.0) - pairs_inside
+    inside = float(part.data[within].sum()) / pairs_inside
+    outside = float(part.data[off_diagonal & ~within].sum()) / pairs_outside
+    if outside == 0:
+        return float("inf") if inside > 0 else float("nan")
+    return inside / outside
+
+
+@dataclass(frozen=True)
+class FamilyMetrics:
+    """Table 1 of O'Neill et al. 2024 for one SAE; NaN where there is nothing to take a median of."""
+
+    n_families: int
+    median_size: float
+    """Features in a family, its parent included."""
+    median_f1: float
+    median_pearson: float
+    median_ratio: float
+    """Of R, parent–child co-occurrence over child–child co-occurrence."""
+    median_ratio_similarity: float
+    """The same with activation similarities D in place of counts C."""
+    c_ratio: float
+    """Co-occurrence inside the blocks over outside, families ordered along the diagonal."""
+    d_ratio: float
+    """The same of activation similarity."""
+    included: float
+    """f_inc: share of the features that are in a family with Pearson of at least 0.8."""
+    included_of_kept: float
+    """The same share of the features that the filter let through."""
+    in_any_family: float
+    """Share of the features that are in any family, whatever its score."""
+    spearman: float
+    """Rank correlation, over families, of R with the Pearson of the family's label."""
+
+
+def family_metrics(
+    families: Sequence[Family],
+    together: Cooccurrence,
+    pearson: np.ndarray,
+    f1: np.ndarray,
+    n_alive: int,
+    n_kept: int,
+) -> FamilyMetrics:
+    """Table 1; ``pearson`` and ``f1`` (n_families,) of the families' labels, NaN where unscored.
+
+    ``n_alive`` features are active somewhere and ``n_kept`` of them passed the filter: what the shares are
+    of.
+    """
+    counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))
+    ratios = np.array([parent_child_ratio(counts, family) for family in families])
+    similar = np.array([parent_child_ratio(similarities, family) for family in families])
+    blocks = [family.features for family in disjoint(families, pearson)]
+    clean = [family for family, score in zip(families, pearson, strict=True) if score >= CLEAN]
+    n_clean = _n_features(clean)
+    return FamilyMetrics(
+        n_families=len(families),
+        median_size=_median(np.array([len(family) for family in families], np.float64)),
+        median_f1=_median(f1),
+        median_pearson=_median(pearson),
+        median_ratio=_median(ratios),
+        median_ratio_similarity=_median(similar),
+        c_ratio=block_ratio(counts, blocks),
+        d_ratio=block_ratio(similarities, blocks),
+        included=n_clean / max(1, n_alive),
+        included_of_kept=n_clean / max(1, n_kept),
+        in_any_family=_n_features(families) / max(1, n_alive),
+        spearman=rank_correlation(ratios, pearson),
+    )
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation over the pairs in which neither is NaN; infinite values rank highest, ties share
+    a rank. NaN with fewer than three pairs or when one side is constant."""
+    both = ~(np.isnan(one) | np.isnan(other))
+    if both.sum() < 3:
+        return float("nan")
+    first, second = _ranks(one[both]), _ranks(other[both])
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def _median(values: np.ndarray) -> float:
+    found = np.sort(values[~np.isnan(values)])
+    # Of infinite values too: between two of them np.median would give NaN.
+    middle = found[(len(found) - 1) // 2 : len(found) // 2 + 1]
+    return float(middle.mean()) if len(middle) else float("nan")
+
+
+def _n_features(families: Sequence[Family]) -> int:
+    return len(np.unique(np.concatenate([f.features for f in families]))) if families else 0

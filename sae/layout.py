@@ -1,0 +1,48 @@
+"""Where the features of a family stand when it is drawn: a tidy tree, from general to specific, without
+physics.
+
+Small families are drawn from left to right, one feature a row, so that labels stand free; large ones outwards
+in rings, where the same tree needs far less room. Positions are pixels at the graph's own scale.
+"""
+
+import numpy as np
+
+from sae.families import Family
+
+LARGEST_IN_ROWS = 40  # features; more are drawn in rings
+_COLUMN, _ROW = 330.0, 46.0
+_RING, _ARC = 190.0, 34.0
+
+
+def family_layout(family: Family) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y), each float32 (m,), of a family's features in its own order; the parent stands at x = 0."""
+    row = _rows(family)
+    depth = family.depths.astype(np.float64)
+    if len(family) <= LARGEST_IN_ROWS:
+        return (depth * _COLUMN).astype(np.float32), ((row - row[0]) * _ROW).astype(np.float32)
+    n_leaves = row.max() + 1
+    # The first ring with room for all rows sets the distance of the rings; the deeper ones have more.
+    ring = max(_RING, n_leaves * _ARC / (2 * np.pi))
+    angle = row / n_leaves * 2 * np.pi
+    return (depth * ring * np.cos(angle)).astype(np.float32), (depth * ring * np.sin(angle)).astype(
+        np.float32
+    )
+
+
+def _rows(family: Family) -> np.ndarray:
+    """Row of each feature: leaves one below the other in depth-first order, others midway between their first
+    and last child."""
+    place = {int(feature): at for at, feature in enumerate(family.features)}
+    parents = np.array([place[int(p)] if p >= 0 else -1 for p in family.parents])
+    has_children = np.zeros(len(family), bool)
+    has_children[parents[parents >= 0]] = True
+    row = np.full(len(family), np.nan)
+    row[~has_children] = np.arange(int((~has_children).sum()))
+    first, last = np.full(len(family), np.inf), np.full(len(family), -np.inf)
+    # Depth-first order puts children after their parent, so backwards every child is placed before it.
+    for at in range(len(family) - 1, -1, -1):
+        if has_children[at]:
+            row[at] = (first[at] + last[at]) / 2
+        if (above := parents[at]) >= 0:
+            first[above], last[above] = min(first[above], row[at]), max(last[above], row[at])
+    return row
