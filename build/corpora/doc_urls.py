@@ -25,6 +25,22 @@ _MODULE_PAGES = {
     "torch": "https://docs.pytorch.org/docs/stable/{tail}.html",
     "pyarrow": "https://arrow.apache.org/docs/python/api.html",
 }
+_TORCH_PARTS = frozenset(
+    (
+        "Tensor",
+        "nn",
+        "linalg",
+        "fft",
+        "special",
+        "optim",
+        "autograd",
+        "cuda",
+        "func",
+        "jit",
+        "sparse",
+        "signal",
+    )
+)
 _NETWORKX = "https://networkx.org/documentation/stable/reference/"
 _STDLIB = "https://docs.python.org/{version}/library/{page}.html"
 _SUBMODULES = """
@@ -48,13 +64,27 @@ def documentation_url(document: PublicDocument, stdlib: bool = False) -> str:
         return _stdlib_url(document)
     if package == "networkx":
         return _networkx_url(document)
-    if package not in _GENERATED:
+    if package not in _GENERATED or not _has_page(name.split(".")):
         return ""
     if document.kind == "module":
         return _MODULE_PAGES[package].format(page=name, tail=name.partition(".")[2] or "index")
     has_own_page = document.kind != "method" or package in _METHOD_PAGES or name.startswith("torch.Tensor.")
     page = name if has_own_page else name.rpartition(".")[0]
     return _GENERATED[package].format(page=page) + ("" if has_own_page else f"#{name}")
+
+
+def _has_page(parts: list[str]) -> bool:
+    """Whether the reference of a package in ``_GENERATED`` shows such a name at its own path."""
+    package, *rest = parts
+    first = rest[0] if rest else ""
+    if package == "torch":
+        return len(rest) < 2 or first in _TORCH_PARTS
+    if package == "pandas":
+        return first not in ("io", "core", "tseries") and "indexers" not in rest
+    if package == "pyarrow":
+        return first not in ("lib", "interchange", "jvm", "gandiva")
+    # numpy.polynomial's classes have their pages under the module of their family.
+    return not (package == "numpy" and first == "polynomial" and len(rest) > 1 and rest[1][0].isupper())
 
 
 def _stdlib_url(document: PublicDocument) -> str:
@@ -79,12 +109,9 @@ def _networkx_url(document: PublicDocument) -> str:
             "linalg": "generated/",
             "drawing": "generated/",
             "readwrite": "readwrite/generated/",
-            "classes": "generated/" if parts[-1] == "function" else "classes/generated/",
+            "classes": "generated/" if parts[-1] == "function" else None,
         }.get(parts[1])
-        page = f"{'.'.join(parts)}.{own}"
-        if parts[1] == "classes" and parts[-1] == "function":
-            page = f"networkx.classes.function.{own}"
-        return f"{_NETWORKX}{folder}{page}.html" if folder else ""
+        return f"{_NETWORKX}{folder}{document.written_in}.{own}.html" if folder else ""
     if document.kind == "method" and document.name.split(".")[1] in (
         "Graph", "DiGraph", "MultiGraph", "MultiDiGraph"
     ):  # fmt: skip

@@ -5,14 +5,15 @@ import re
 from collections.abc import Iterator
 
 _CUT = """
-    parameters, params, parameter, arguments, args, argument, keyword args, keyword arguments, kwargs,
-    other parameters, other arguments, optional arguments, required arguments, keyword parameters,
-    extra parameters, common arguments, type parameters, returns, return, yields, yield, receives, raises, raise,
-    exceptions, exception, warns, attributes, class attributes, methods, class methods, public methods, fields,
-    instance variables, variables, properties, options, constants, default, defaults, see also, links,
-    references, reference, bibliography, examples, example, example usage, sample usage, quick examples, usage,
-    basic usage, shape, shapes, inputs, input, outputs, output, call signature, call signatures, todo, copyright,
-    license, authors, author, changelog, history, contents, routine listings, autosummary
+    parameters, params, parameter, arguments, args, argument, keyword args, keyword arguments,
+    kwargs, other parameters, other arguments, optional arguments, required arguments, keyword
+    parameters, extra parameters, common arguments, type parameters, returns, return, yields, yield,
+    receives, raises, raise, exceptions, exception, warns, attributes, class attributes, methods,
+    class methods, public methods, fields, instance variables, variables, properties, options,
+    constants, default, defaults, see also, links, references, reference, bibliography, examples,
+    example, example usage, sample usage, quick examples, usage, basic usage, shape, shapes, inputs,
+    input, outputs, output, call signature, call signatures, todo, copyright, license, authors,
+    author, changelog, history, contents, routine listings, autosummary
 """
 _CUT_SECTIONS = frozenset(name.strip() for name in _CUT.split(","))
 _KEPT_SECTIONS = frozenset(
@@ -25,7 +26,7 @@ _PLAIN_HEADING = re.compile(r"[a-z][a-z '()/&-]{2,60}$")  # output of examples h
 _MARKDOWN_HEADING = re.compile(r"^\s*#{1,6}\s+(.+?)\s*#*$")
 _FIELD = re.compile(
     r"^\s*[:@](?:param|parameter|type|arg|argument|returns?|rtype|raise[sd]?|key|keyword|var|ivar|cvar|vartype|"
-    r"throws|meta|since|version|yields?)\b",
+    r"throws|meta|since|version|yields?|copyright|license|author)\b",
     re.IGNORECASE,
 )
 _DIRECTIVE = re.compile(r"^(\s*)\.\.\s+(?:(\w[\w:-]*)\s*::|[_\[|])(.*)$")
@@ -56,7 +57,7 @@ _INLINE = [
     (re.compile(r"</?[a-z]\w*(?: [^<>\n]*)?/?>"), ""),
     (re.compile(r"\{\{(.*?)\}\}"), r"\1"),
     (re.compile(r"(?<![\w{])\{\w+\}(?!\w)"), ""),
-    (re.compile(r"https?://\S+"), ""),
+    (re.compile(r"<?https?://\S+"), ""),
     (re.compile(r"\(\s*\)(?=[\s.,;]|$)(?<!\w\(\))"), ""),
 ]
 

@@ -20,15 +20,17 @@ from sae.errors import UserError
 from sae.progress import Progress, silent
 
 STDLIB = "stdlib"
-MIN_CHARACTERS = 45  # shorter prose ("Return the name.") says too little to be placed by meaning
-MIN_WORDS = 7
+# Shorter prose says too little to be placed by meaning. A short sentence about numerics is still specific ("Write
+# a DataFrame to Feather format"), one about tools seldom is ("Return the name of this object").
+MIN_CHARACTERS = {"python-data": 45, "python-tools": 60}
+MIN_WORDS = {"python-data": 7, "python-tools": 9}
 MAX_CHARACTERS = 4000  # longer prose ends at the last whole paragraph before
 
 _TOOLS = """
     IPython PIL altair anyio attr click dateutil filelock fsspec h11 httpx2 huggingface_hub jedi jinja2 joblib
     jsonpickle jsonschema llvmlite lxml markdown_it narwhals numba numcodecs openai packaging parso
-    prompt_toolkit psutil pydantic pydeck pygments pyvis requests rich starlette streamlit tqdm traitlets typer
-    urllib3 uvicorn watchdog websockets yaml
+    prompt_toolkit psutil pydantic pydeck pygments pyvis requests rich starlette streamlit tqdm traitlets
+    typer urllib3 uvicorn watchdog websockets yaml
 """
 # Only what the product itself needs to run or build, never what only its tests need.
 COLLECTIONS: dict[str, tuple[str, ...]] = {
@@ -64,7 +66,7 @@ def read_collection(collection: str, progress: Progress | None = None) -> Iterat
     seen = _Seen()
     for done, package in enumerate(packages):
         progress(done, len(packages), package)
-        found = [pair for tree in _trees(package) for pair in _documents(tree)]
+        found = [pair for tree in _trees(package) for pair in _documents(tree, collection)]
         # Of near-duplicates the one with the shortest name stays: numpy.mean, not numpy.ma.mean.
         found.sort(key=lambda pair: (pair[0].name.count("."), len(pair[0].name), pair[0].name))
         kept = [pair for pair in found if seen.is_new(pair[0].name, pair[1])]
@@ -122,7 +124,7 @@ def _find(package: str) -> Path | None:
     return origin.parent if origin.name.startswith("__init__.") else origin
 
 
-def _documents(tree: SourceTree) -> Iterator[tuple[PublicDocument, str]]:
+def _documents(tree: SourceTree, collection: str) -> Iterator[tuple[PublicDocument, str]]:
     """Public objects of a package with prose long enough to mean something, each name once."""
     taken: set[str] = set()
     for document in (*added_documents(tree), *tree.public_documents()):
@@ -130,7 +132,7 @@ def _documents(tree: SourceTree) -> Iterator[tuple[PublicDocument, str]]:
             continue
         text = _shortened(prose(document.doc))
         words = re.findall(r"[^\W\d_]{2,}", text)
-        if len(text) >= MIN_CHARACTERS and len(words) >= MIN_WORDS:
+        if len(text) >= MIN_CHARACTERS[collection] and len(words) >= MIN_WORDS[collection]:
             taken.add(document.name)
             yield document, text
 
@@ -145,7 +147,7 @@ def _shortened(text: str) -> str:
 def _categories(document: PublicDocument, stdlib: bool) -> list[str]:
     """Package and module, such as sklearn and sklearn.cluster.
 
-    What a package offers at its top goes under its class (a method) or the public module that it is written in.
+    What a package offers at its top goes under its class (a method) or the module that it is written in.
     """
     parts = document.name.split(".")
     package = STDLIB if stdlib else parts[0]

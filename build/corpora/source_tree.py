@@ -15,8 +15,8 @@ from pathlib import Path
 from build.corpora.cython_source import read_cython
 
 _NOT_PUBLIC = """
-    tests test testing testutils conftest setup vendor vendored externals extern conf idlelib lib2to3 distutils
-    ensurepip turtledemo antigravity this pydoc_data msilib site-packages compat benchmarks core
+    tests test testing testutils conftest setup vendor vendored externals extern conf idlelib lib2to3
+    distutils ensurepip turtledemo antigravity this pydoc_data msilib site-packages compat benchmarks core
 """
 NOT_PUBLIC = frozenset(_NOT_PUBLIC.split())
 _MAX_CHAIN = 12  # re-exports of re-exports that are followed
@@ -133,7 +133,7 @@ class SourceTree:
         return module
 
     def _exports(self, module: Module, depth: int = 0) -> list[str]:
-        """Names that a module offers: its __all__, or what it defines and, for a package, imports from itself."""
+        """Names that a module offers: its __all__, or what it defines and (a package) imports from itself."""
         if module.listed is not None:
             return [name for name in module.listed if not name.startswith("_")]
         names = {name for name in module.definitions if "." not in name}

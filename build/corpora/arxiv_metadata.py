@@ -1,0 +1,44 @@
+"""What is particular to arXiv's metadata, in whatever form it comes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NEW = re.compile(r"(\d{3,4})\.(\d{1,5})\d*(v\d+)?")
+_OLD = re.compile(r"[a-z-]+(?:\.[A-Z]{2})?/\d{7}(v\d+)?")
+_CATEGORY = re.compile(r"[a-z-]+(?:\.[A-Za-z-]+)?")
+
+
+def looks_like_arxiv(doc_id: str, id_column: str, row: Mapping[str, Any]) -> bool:
+    """Whether an id names an arXiv paper: of the old form, or of the new one beside arXiv's categories."""
+    if _OLD.fullmatch(doc_id):
+        return True
+    if not _NEW.fullmatch(doc_id):
+        return False
+    categories = row.get("categories")
+    words = categories.split() if isinstance(categories, str) else categories
+    is_listed = isinstance(words, list) and bool(words)
+    return "arxiv" in id_column.lower() or (
+        is_listed and all(isinstance(word, str) and _CATEGORY.fullmatch(word) for word in words or ())
+    )
+
+
+def arxiv_id(text: str) -> str:
+    """An arXiv id without its version, put right where a spreadsheet took it for a number.
+
+    Since 2015 ids have five digits after the dot, before that four: 1408.206 was 1408.2060, and
+    1708.0542899999998 was 1708.05429; a leading zero is lost in the same way (704.0001).
+    """
+    match = _NEW.fullmatch(text)
+    if match is None:
+        return re.sub(r"v\d+$", "", text)
+    month = match[1].zfill(4)
+    n_digits = 5 if month >= "1501" else 4
+    number = text.partition("v")[0].partition(".")[2]
+    if len(number) > 5:  # a float's digits: round to what an id has
+        number = f"{round(float('0.' + number), n_digits):.{n_digits}f}"[2:]
+    return f"{month}.{number.ljust(n_digits, '0')}"
+
+
+def arxiv_url(doc_id: str) -> str:
+    return f"https://arxiv.org/abs/{doc_id}"
