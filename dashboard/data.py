@@ -153,15 +153,18 @@ def query_vector(corpus_name: str, query: str) -> np.ndarray | None:
     texts, vectors = example_queries(corpus_name)
     if query in texts:
         return vectors[texts.index(query)]
-    if query_encoder() is None:
-        return None
-    vector = _encoded(str(store().path), query[:MAX_QUERY_CHARACTERS])
-    if vector.shape != (corpus(corpus_name).d_in,):
+    vector = encoded(query)
+    if vector is not None and vector.shape != (corpus(corpus_name).d_in,):
         raise UserError(
             f"The query encoder gives {vector.size} dimensions where {corpus_name} has "
             f"{corpus(corpus_name).d_in}. Choose another corpus, or run `make artifacts`."
         )
     return vector
+
+
+def encoded(text: str) -> np.ndarray | None:
+    """Unit embedding of a text, float32 (d,), or None without a query encoder."""
+    return None if query_encoder() is None else _encoded(str(store().path), text[:MAX_QUERY_CHARACTERS])
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

@@ -1,7 +1,8 @@
 """What a session has chosen (corpus, SAE, query, edits), kept across pages and mirrored in the address bar.
 
 The session holds the truth; the address bar is read when a page is opened by a link, and written after every
-change. Names in the address: ``corpus``, ``sae``, ``q`` (query), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``.
+change. Names in the address: ``corpus``, ``sae``, ``q`` (query), ``like`` (the row of a document that is
+searched with instead of words), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``.
 """
 
 import math
@@ -12,7 +13,7 @@ import streamlit as st
 
 from dashboard import data
 
-ADDRESS_NAMES = ("corpus", "sae", "q", "e", "mode")
+ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode")
 MODES = ("direct", "reconstruction")
 MAX_EDITS = 64
 MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
@@ -38,6 +39,8 @@ def select(corpus_name: str, sae_name: str) -> None:
         st.session_state["edits"] = {}
     if corpus_name != st.session_state.get("corpus") and not st.session_state.get("typed"):
         st.session_state.pop("query", None)
+    if corpus_name != st.session_state.get("corpus"):
+        st.session_state.pop("like", None)
     st.session_state["corpus"], st.session_state["sae"] = corpus_name, sae_name
 
 
@@ -53,9 +56,26 @@ def query() -> str:
 def set_query(text: str, typed: bool = True) -> None:
     """Ask another query, which starts without edits; ``typed`` ones are kept when the corpus changes."""
     text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
-    if text != query():
+    if text != query() or like() is not None:
         st.session_state["edits"] = {}
     st.session_state["query"], st.session_state["typed"] = text, typed
+    st.session_state.pop("like", None)
+
+
+def like() -> int | None:
+    """The row of the document that is searched with instead of words, if any."""
+    row = st.session_state.get("like")
+    return row if row is not None and 0 <= row < data.corpus(selected()[0]).n_documents else None
+
+
+def set_like(row: int) -> None:
+    """Search with a document's own embedding, without edits."""
+    st.session_state["like"], st.session_state["edits"] = int(row), {}
+
+
+def set_mode(name: str) -> None:
+    """Choose how edits act on the query, one of MODES."""
+    st.session_state["mode"] = name
 
 
 def edits() -> dict[int, float]:
@@ -112,7 +132,11 @@ def parse_edits(text: str) -> dict[int, float]:
 def address() -> dict[str, str]:
     """The session's choice as parameters of an address."""
     corpus_name, sae_name = selected()
-    found = {"corpus": corpus_name, "sae": sae_name, "q": query()}
+    found = {"corpus": corpus_name, "sae": sae_name}
+    if (row := like()) is not None:
+        found["like"] = str(row)
+    else:
+        found["q"] = query()
     if edits():
         found["e"] = format_edits(edits())
     if mode() != MODES[0]:
@@ -142,16 +166,21 @@ def read_address() -> None:
         if sae_name not in data.corpus(corpus_name).saes:
             sae_name = data.corpus(corpus_name).saes[0]
         select(corpus_name, sae_name)
-    if "q" in found:
-        text = found["q"][:MAX_QUERY_CHARACTERS]
-        st.session_state["query"] = text
-        st.session_state["typed"] = text not in data.example_queries(selected()[0])[0]
-        st.session_state["edits"] = {}
-        st.session_state["mode"] = found.get("mode")
-    if "e" in found:
-        n_latents = int(data.sae(*selected()).facts.get("n_latents", 1 << 30))
-        st.session_state["edits"] = {i: v for i, v in parse_edits(found["e"]).items() if i < n_latents}
+    if "q" in found or "like" in found:
+        _take_over_search(found)
     st.session_state["last_written"] = key
+
+
+def _take_over_search(found: dict[str, str]) -> None:
+    row = found.get("like", "")
+    if row.isascii() and row.isdigit() and len(row) < 12:
+        set_like(int(row))
+    elif "q" in found:
+        set_query(found["q"], typed=found["q"] not in data.example_queries(selected()[0])[0])
+    n_latents = data.sae(*selected()).weights.n_latents
+    edited = parse_edits(found.get("e", ""))
+    st.session_state["edits"] = {i: value for i, value in edited.items() if i < n_latents}
+    st.session_state["mode"] = found.get("mode")
 
 
 def write_address(whole: bool) -> None:

@@ -14,10 +14,8 @@ FloatArray = npt.NDArray[np.float32]
 
 MODES = ("direct", "reconstruction")
 
-REACH_90 = 1.3
-"""A feature raised by this multiple of its 95 % activation leaves a fidelity of about .90 (measured)."""
 REACH_75 = 2.3
-"""The same for a fidelity of about .75."""
+"""A feature moved by this multiple of its 95 % activation leaves a fidelity of about .75 (measured)."""
 MAX_SHIFT = 1e6
 """The longest change of a query; beyond a length of a few its own meaning is gone."""
 
@@ -110,13 +108,13 @@ def slider_range(original: float, quantile_95: float) -> SliderRange:
 
     ``quantile_95``: the activation that 95 % of the documents in which the feature is active stay below;
     must be positive. The ends change the query to a fidelity of about .75. Steps are 1, 2 or 5 times a
-    power of ten, about a hundred and fifty to a slider.
+    power of ten, between 200 and 500 of them.
     """
     reach = REACH_75 * quantile_95
     if not (math.isfinite(reach) and reach > 0 and math.isfinite(original)):
         raise ValueError(f"original {original} and quantile_95 {quantile_95} give no range")
-    power = 10.0 ** math.floor(math.log10(reach / 75))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= reach / 75 * 0.999)
+    power = 10.0 ** math.floor(math.log10(reach / 100))
+    step = max(m * power for m in (1, 2, 5) if m * power <= reach / 100)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     middle = round(original / step) * step
     steps = math.ceil(reach / step)
@@ -128,8 +126,3 @@ def slider_range(original: float, quantile_95: float) -> SliderRange:
         decimals=decimals,
         original=round(middle, decimals),
     )
-
-
-def typical_value(original: float, quantile_95: float) -> float:
-    """The value that a feature is given when it is added: plainly present, at a fidelity of about .90."""
-    return max(original, 0.0) + REACH_90 * quantile_95
