@@ -1,8 +1,12 @@
 """What is particular to arXiv's metadata, in whatever form it comes."""
 
+import datetime
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
+
+from build.corpora.document import RawDocument
 
 _NEW = re.compile(r"(\d{3,4})\.(\d{1,5})\d*(v\d+)?")
 _OLD = re.compile(r"[a-z-]+(?:\.[A-Z]{2})?/\d{7}(v\d+)?")
@@ -38,6 +42,22 @@ def arxiv_id(text: str) -> str:
     if len(number) > 5:  # a float's digits: round to what an id has
         number = f"{round(float('0.' + number), n_digits):.{n_digits}f}"[2:]
     return f"{month}.{number.ljust(n_digits, '0')}"
+
+
+def first_version_date(row: Mapping[str, Any]) -> datetime.date | None:
+    """When the first of the snapshot's ``versions`` was made; its ``update_date`` is of the last change."""
+    versions = row.get("versions")
+    first = versions[0] if isinstance(versions, list) and versions else None
+    try:
+        return parsedate_to_datetime(first["created"]).date() if isinstance(first, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def has_category(document: RawDocument, category: str) -> bool:
+    """Whether a document is in a category or in one of its parts: astro-ph.GA is in astro-ph."""
+    found = document.categories if isinstance(document.categories, list) else []
+    return any(isinstance(c, str) and (c == category or c.startswith(category + ".")) for c in found)
 
 
 def arxiv_url(doc_id: str) -> str:

@@ -18,7 +18,13 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from build.corpora.arxiv_metadata import arxiv_id, arxiv_url, looks_like_arxiv
+from build.corpora.arxiv_metadata import (
+    arxiv_id,
+    arxiv_url,
+    first_version_date,
+    has_category,
+    looks_like_arxiv,
+)
 from build.corpora.document import RawDocument
 from sae.errors import UserError
 
@@ -49,7 +55,7 @@ _GUESSES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a file holds what. None: the first of the usual names that the file has; "": none at all."""
+    """Which column of a file holds what. None: the first of the usual names that is there; "": no column."""
 
     id: str | None = None  # Identity; row numbers when there is none.
     title: str | None = None  # One line; made from the text when there is none.
@@ -61,7 +67,7 @@ class Columns:
     citation_count: str | None = None  # A whole number.
 
     def found_in(self, names: list[str], path: Path) -> dict[str, str]:
-        """Field -> column of this file. Raises UserError when a named column or any text column is missing."""
+        """Field -> column of this file. Raises UserError when a named column or the text is missing."""
         by_folded = {name.casefold(): name for name in reversed(names)}
         found: dict[str, str] = {}
         for column in fields(self):
@@ -79,7 +85,7 @@ class Columns:
                 found[column.name] = wanted
         if "text" not in found:
             raise UserError(
-                f"{path.name} has no column that looks like a text; name one of its columns: {', '.join(names)}."
+                f"{path.name} has no column that looks like a text; name one of {', '.join(names)}."
             )
         return found
 
@@ -93,9 +99,9 @@ def read_file(
 ) -> Iterator[RawDocument]:
     """Documents of a file in its own order.
 
-    ``category`` keeps only documents that have it among their categories; ``limit`` ends after that many.
-    Values of an odd type are passed on as they are: cleaning reports them. Raises UserError for a file that is
-    not there, cannot be read, or lacks a column.
+    ``category`` keeps only documents that have it, or a part of it (``astro-ph`` takes ``astro-ph.GA``);
+    ``limit`` ends after that many. Values of an odd type are passed on as they are: cleaning reports them.
+    Raises UserError for a file that is not there, cannot be read, or lacks a column.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,7 +118,7 @@ def read_file(
         if limit is not None and n_given >= limit:
             return
         document = _document(row, found, number)
-        if not category or category in document.categories:
+        if not category or has_category(document, category):
             n_given += 1
             yield document
 
@@ -133,7 +139,7 @@ def _document(row: dict[str, Any], found: dict[str, str], number: int) -> RawDoc
         title=" ".join(title.split()) if isinstance(title, str) else title,
         text=_folded(text) if isinstance(text, str) else text,
         url=url,
-        date=_date(value("date")),
+        date=first_version_date(row) or _date(value("date")),
         categories=_names(value("categories"), _split_categories),
         authors=_names(value("authors"), _split_authors),
         citation_count=_count(value("citation_count")),
@@ -169,7 +175,8 @@ def _split_categories(text: str) -> list[str]:
 def _split_authors(text: str) -> list[str]:
     separator = ";" if ";" in text else ","
     parts = (part for piece in text.split(separator) for part in piece.split(" and "))
-    return [name for part in parts if (name := " ".join(part.split()).removeprefix("and "))]
+    names = (" ".join(part.split()).removeprefix("and ") for part in parts)
+    return [name for name in names if any(map(str.isalpha, name))]
 
 
 def _date(value: Any) -> Any:
@@ -227,7 +234,7 @@ def _lines(path: Path, compression: str) -> Iterator[IO[str]]:
     try:
         if compression == ".gz":
             with gzip.open(path, "rt", **options) as text:
-                yield text  # type: ignore[misc]
+                yield text
         elif compression == ".zst":
             with pa.input_stream(str(path), compression="zstd") as raw:
                 yield io.TextIOWrapper(raw, **options)

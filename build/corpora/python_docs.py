@@ -20,8 +20,8 @@ from sae.errors import UserError
 from sae.progress import Progress, silent
 
 STDLIB = "stdlib"
-# Shorter prose says too little to be placed by meaning. A short sentence about numerics is still specific ("Write
-# a DataFrame to Feather format"), one about tools seldom is ("Return the name of this object").
+# Shorter prose says too little to be placed by meaning. A short sentence about numerics is still specific
+# ("Write a DataFrame to Feather format"), one about tools seldom is ("Return the name of this object").
 MIN_CHARACTERS = {"python-data": 45, "python-tools": 60}
 MIN_WORDS = {"python-data": 7, "python-tools": 9}
 MAX_CHARACTERS = 4000  # longer prose ends at the last whole paragraph before
