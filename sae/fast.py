@@ -1,8 +1,9 @@
 """The CPU training step: one matrix product in PyTorch, everything else compiled and sparse.
 
-The same step as ``sae.reference``, whose autograd is its oracle in the tests. Dense work is only the
-encoder's product; with bfloat16 units that product is a screen, and what it selects is computed again in
-float32. Every buffer is made once, since fresh memory costs a page fault a page.
+The same step as ``sae.reference``, whose autograd is its oracle in the tests. A step has three parts, each
+shared out over threads in pieces: documents (encode, select, decode), latents (gradients), latents again
+(Adam, once the norm over all gradients is known). Every large buffer is made once, since fresh memory costs a
+page fault a page.
 """
 
 import math
@@ -11,32 +12,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from sae import kernels, topk
+from sae import kernels
 from sae.config import SAEConfig, TrainConfig
+from sae.crew import ThreadChoice, available_processors, share
 from sae.data import FloatArray, Standardisation, normal_quantiles
 from sae.encode import IndexArray
 from sae.initialise import Parameters
-from sae.jit import PARTITIONS
 from sae.model import PARAMETER_NAMES
+from sae.selector import Buffers, Selector, has_bfloat16_units
 from sae.stepper import ADAM_BETAS, ADAM_EPSILON, CLIP_EPSILON, State, StepReport
 
 Array = npt.NDArray[Any]
 
-
-def has_bfloat16_units() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware (AMX)."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(supported and supported())
-
-
-def _tensor(array: Array) -> torch.Tensor:
-    return torch.from_numpy(array)
-
-
-def _bfloat16(bits: npt.NDArray[np.uint16]) -> torch.Tensor:
-    return torch.from_numpy(bits).view(torch.bfloat16)
+CHUNK_ROWS = 128
+"""Documents of one piece of work."""
+LATENT_PIECES = 16
+"""Pieces into which the latents are divided, by equal work."""
 
 
 @dataclass
@@ -53,10 +45,22 @@ class Gradients:
     """Norm over all parameters once ``parallel`` is taken out."""
 
 
+@dataclass
+class _Aux:
+    """AuxK of one batch: entries (n, n_aux) of dead latents, and the loss before its weight."""
+
+    acts: Array
+    indices: Array
+    dz: Array
+    loss: float
+
+
 class FastStepper:
     """A ``Stepper`` for CPUs. ``dtype`` float64 is there to compare gradients exactly.
 
-    ``screen`` None uses bfloat16 units where the processor has them; float32 otherwise.
+    ``screen``: select by a bfloat16 product and compute the candidates again in float32; None means where
+    the processor has bfloat16 units. ``threads``: the most to use, None for all processors; no result
+    depends on it.
     """
 
     def __init__(
@@ -66,15 +70,16 @@ class FastStepper:
         standardisation: Standardisation,
         parameters: Parameters,
         dead_after: int,
-        batch_size: int,
         *,
         screen: bool | None = None,
         dtype: type[np.floating] = np.float32,
         normaliser: float = 1.0,
+        threads: int | None = None,
     ) -> None:
         self.sae_config, self.train_config = sae_config, train_config
         self.dead_after, self.normaliser, self.dtype = dead_after, normaliser, dtype
-        self.screen = dtype is np.float32 and (has_bfloat16_units() if screen is None else screen)
+        self.threads = threads or available_processors()
+        self._choice = ThreadChoice(self.threads)
         self.mean = standardisation.mean.astype(dtype)
         self.inverse_scale = dtype(np.float32(1 / standardisation.scale))
         self.quantiles = normal_quantiles().astype(dtype)
@@ -84,202 +89,190 @@ class FastStepper:
         self.adam_mean = {name: np.zeros_like(array) for name, array in self.weights.items()}
         self.adam_square = {name: np.zeros_like(array) for name, array in self.weights.items()}
         self.adam_steps = 0
-        n_latents, d_in = sae_config.n_latents, sae_config.d_in
-        self.since_active = np.zeros(n_latents, np.int64)
-        self.block_length = topk.block_length(n_latents, sae_config.k)
-        self.uncertain_rows = 0
-        self._buffers: dict[str, Array] = {}
-        self._batch_size = batch_size
+        self.since_active = np.zeros(sae_config.n_latents, np.int64)
+        self._buffer = Buffers(dtype)
+        use_screen = dtype is np.float32 and (has_bfloat16_units() if screen is None else screen)
+        self.selector = Selector(
+            self.weights["W_enc"], self.weights["latent_bias"], sae_config.k, screen=use_screen
+        )
         self._no_codes = np.zeros((0, 0), np.uint16)
         self._no_parallel = np.zeros(0, dtype)
-        self._unrounded = np.zeros((0, 0), np.uint16), np.zeros((0, 0), np.float32)
-        self._W_rounded, self._W_norms = self._unrounded
-        if self.screen:
-            self._W_rounded = np.empty((n_latents, d_in), np.uint16)
-            self._W_norms = np.empty((n_latents, 2), np.float32)
-            kernels.round_rows(self.weights["W_enc"], self._W_rounded, self._W_norms)
 
-    def _buffer(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """A reused array of ``shape``; its content is what was left there."""
-        dtype = self.dtype if dtype is None else dtype
-        size = math.prod(shape)
-        held = self._buffers.get(name)
-        if held is None or held.size < size:
-            held = self._buffers[name] = np.zeros(size, dtype)
-        return held[:size].reshape(shape)
-
-    def _prepare(self, rows: FloatArray, noise: npt.NDArray[np.uint16] | None) -> tuple[Array, Array, Array]:
-        """Standardised target z, encoder input x (both (n, d_in)) and x in tiles."""
-        n, d_in = rows.shape
-        z, x = self._buffer("z", (n, d_in)), self._buffer("x", (n, d_in))
-        x_tiles = self._buffer("x_tiles", (kernels.n_tiles(d_in), n, kernels.TILE))
-        codes = self._no_codes if noise is None else noise
-        sigma = self.dtype(self.train_config.input_noise)
-        rows = np.ascontiguousarray(rows, self.dtype)
-        kernels.prepare_rows(
-            rows, self.mean, self.inverse_scale, codes, self.quantiles, sigma, self.weights["pre_bias"],
-            z, x, x_tiles,
-        )  # fmt: skip
-        return z, x, x_tiles
-
-    def _select(self, x: Array) -> tuple[Array, Array]:
-        """``top_acts``, ``top_indices`` (n, k) of centred rows x (n, d_in), in reused buffers."""
-        n, k = len(x), self.sae_config.k
-        top_acts, top_indices = self._buffer("acts", (n, k)), self._buffer("indices", (n, k), np.int32)
-        if not self.screen:
-            self._select_dense(x, top_acts, top_indices)
-            return top_acts, top_indices
-        rounded = self._buffer("x_rounded", x.shape, np.uint16)
-        norms = self._buffer("x_norms", (n, 2), np.float32)
-        kernels.round_rows(x, rounded, norms)
-        screened = self._buffer("screened", (n, self.sae_config.n_latents), np.uint16)
-        torch.mm(_bfloat16(rounded), _bfloat16(self._W_rounded).t(), out=_bfloat16(screened))
-        uncertain = self._buffer("uncertain", (n,), np.uint8)
-        topk.screen_rows(
-            screened, self.weights["latent_bias"], x, norms, self.weights["W_enc"], self._W_norms.max(axis=0),
-            k, self.block_length, top_acts, top_indices, uncertain,
-        )  # fmt: skip
-        again = np.flatnonzero(uncertain)
-        self.uncertain_rows += len(again)
-        if len(again):
-            acts, indices = np.empty((len(again), k), self.dtype), np.empty((len(again), k), np.int32)
-            self._select_dense(x[again], acts, indices)
-            top_acts[again], top_indices[again] = acts, indices
-        return top_acts, top_indices
-
-    def _select_dense(self, x: Array, top_acts: Array, top_indices: Array) -> None:
-        pre_act = self._buffer("pre_act", (len(x), self.sae_config.n_latents))
-        torch.mm(_tensor(x), _tensor(self.weights["W_enc"]).t(), out=_tensor(pre_act))
-        topk.select_rows(
-            pre_act, self.weights["latent_bias"], self.sae_config.k, self.block_length, top_acts, top_indices
-        )
-
-    def _select_dead(self, x: Array, dead: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """The same among the dead latents alone: a product over their columns only."""
-        n, n_aux = len(x), min(self.sae_config.n_aux, len(dead))
-        acts, indices = (
-            self._buffer("aux_acts", (n, n_aux)),
-            self._buffer("aux_indices", (n, n_aux), np.int32),
-        )
-        pre_act = self._buffer("dead_pre_act", (n, len(dead)))
-        torch.mm(_tensor(x), _tensor(self.weights["W_enc"][dead]).t(), out=_tensor(pre_act))
-        length = topk.block_length(len(dead), n_aux)
-        topk.select_rows(pre_act, self.weights["latent_bias"][dead], n_aux, length, acts, indices)
-        indices[:] = dead.astype(np.int32)[indices]
-        return acts, indices
+    def _chunks(self, n: int) -> list[slice]:
+        return [slice(start, min(n, start + CHUNK_ROWS)) for start in range(0, n, CHUNK_ROWS)]
 
     def gradients(
         self, rows: FloatArray, noise: npt.NDArray[np.uint16] | None
     ) -> tuple[Gradients, StepReport]:
-        """Gradients of the loss on raw embeddings (n, d_in); they live in buffers that the next call reuses."""
-        config = self.sae_config
-        z, x, x_tiles = self._prepare(rows, noise)
-        n, d_in = z.shape
-        acts, indices = self._select(x)
+        """Gradients of the loss on raw embeddings (n, d_in); their buffers are reused by the next call."""
+        n, d_in = rows.shape
+        k, tiles_of = self.sae_config.k, kernels.n_tiles(d_in)
+        rows = np.ascontiguousarray(rows, self.dtype)
+        sigma, weights = self.dtype(self.train_config.input_noise), self.weights
+        z, x = self._buffer("z", (n, d_in)), self._buffer("x", (n, d_in))
+        x_tiles = self._buffer("x_tiles", (tiles_of, n, kernels.TILE))
+        tiles = self._buffer("gradient_tiles", (tiles_of, 2 * n, kernels.TILE))
+        acts, dz = self._buffer("acts", (n, k)), self._buffer("dz", (n, k))
+        indices = self._buffer("indices", (n, k), np.int32)
+        chunks = self._chunks(n)
+        squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
+        factor = 2 / (n * d_in * self.normaliser)
+        self.selector.refresh()
+
+        def documents(piece: int) -> None:
+            chunk = chunks[piece]
+            first = chunk.start
+            kernels.prepare_rows(
+                rows[chunk], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[chunk],
+                self.quantiles, sigma, weights["pre_bias"], first, z[chunk], x[chunk], x_tiles,
+            )  # fmt: skip
+            self.selector.select(x[chunk], acts[chunk], indices[chunk])
+            squares[piece] = kernels.decode_rows(
+                acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
+                self.dtype(factor), first, tiles, dz[chunk], sums[piece],
+            )  # fmt: skip
+
+        share(documents, len(chunks), self.threads)
+        fvu = float(squares.sum()) / (n * d_in * self.normaliser)
         kernels.count_active(acts, indices, self.since_active)
         dead = np.flatnonzero(self.since_active >= self.dead_after)
-        tiles = self._buffer("gradient_tiles", (kernels.n_tiles(d_in), 2 * n, kernels.TILE))
-        dz = self._buffer("dz", acts.shape)
-        squares, sums = np.empty(PARTITIONS), np.empty((PARTITIONS, d_in), self.dtype)
-        W_dec, factor = self.weights["W_dec"], 2 / (n * d_in * self.normaliser)
-        kernels.decode_rows(
-            acts, indices, W_dec, z, self.weights["pre_bias"], self.dtype(factor), 0, tiles, dz, squares, sums
+        aux = self._aux_k(x, dead, tiles, factor)
+        gradients = self._latent_gradients(acts, indices, dz, aux, tiles, x_tiles, sums.sum(axis=0))
+        loss = fvu + self.sae_config.aux_alpha * aux.loss
+        return gradients, StepReport(loss, aux.loss, fvu, len(dead))
+
+    def _aux_k(self, x: Array, dead: npt.NDArray[np.int64], tiles: Array, factor: float) -> _Aux:
+        """The dead latents rebuild the residual.
+
+        ``tiles`` holds factor · (recons − z) in its first n rows, and receives AuxK's gradient after them.
+        """
+        n, d_in = x.shape
+        nothing = _Aux(
+            np.zeros((n, 0), self.dtype), np.zeros((n, 0), np.int32), np.zeros((n, 0), self.dtype), 0
         )
-        fvu = float(squares.sum()) / (n * d_in * self.normaliser)
-        aux_acts, aux_indices, aux_dz, aux_loss = self._aux_k(x, dead, tiles, n, factor)
-        entries = acts.size + aux_acts.size
-        starts = self._buffer("starts", (config.n_latents + 1,), np.int64)
+        if not len(dead) or not self.sae_config.aux_alpha:
+            return nothing
+        residual = self._buffer("residual", (n, d_in))
+        chunks = self._chunks(n)
+        squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
+
+        def untile(piece: int) -> None:
+            chunk = chunks[piece]
+            squares[piece] = kernels.untile_rows(
+                tiles, chunk.start, self.dtype(-1 / factor), residual[chunk], sums[piece]
+            )
+
+        share(untile, len(chunks), self.threads)
+        mean = sums.sum(axis=0, dtype=np.float64) / n
+        variance = float(squares.sum()) / (n * d_in) - float(mean @ mean) / d_in
+        if variance <= 0:
+            return nothing
+        n_aux = min(self.sae_config.n_aux, len(dead))
+        acts, dz = self._buffer("aux_acts", (n, n_aux)), self._buffer("aux_dz", (n, n_aux))
+        indices = self._buffer("aux_indices", (n, n_aux), np.int32)
+        latents = dead.astype(np.int32)
+        among_dead = Selector(
+            self.weights["W_enc"][dead], self.weights["latent_bias"][dead], n_aux, screen=False
+        )
+        aux_factor = self.dtype(self.sae_config.aux_alpha * 2 / (n * d_in * variance))
+        no_bias = np.zeros(d_in, self.dtype)
+
+        def documents(piece: int) -> None:
+            chunk = chunks[piece]
+            among_dead.select(x[chunk], acts[chunk], indices[chunk])
+            indices[chunk] = latents[indices[chunk]]
+            squares[piece] = kernels.decode_rows(
+                acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,
+                aux_factor, n + chunk.start, tiles, dz[chunk], sums[piece],
+            )  # fmt: skip
+
+        share(documents, len(chunks), self.threads)
+        return _Aux(acts, indices, dz, float(squares.sum()) / (n * d_in * variance))
+
+    def _latent_gradients(
+        self, acts: Array, indices: Array, dz: Array, aux: _Aux, tiles: Array, x_tiles: Array, sums: Array
+    ) -> Gradients:
+        """Gradients of all parameters; ``sums`` (d_in,) is the output's gradient summed over documents."""
+        n_latents, d_in = self.weights["W_enc"].shape
+        entries = acts.size + aux.acts.size
+        starts = self._buffer("starts", (n_latents + 1,), np.int64)
         order = self._buffer("order", (entries,), np.int64)
         sorted_acts, sorted_dz = (
             self._buffer("sorted_acts", (entries,)),
             self._buffer("sorted_dz", (entries,)),
         )
-        bounds = np.empty(PARTITIONS + 1, np.int64)
+        bounds = np.empty(LATENT_PIECES + 1, np.int64)
         kernels.sort_by_latent(
-            acts, indices, dz, aux_acts, aux_indices, aux_dz, starts, order, sorted_acts, sorted_dz, bounds
+            acts, indices, dz, aux.acts, aux.indices, aux.dz, starts, order, sorted_acts, sorted_dz, bounds
         )
-        W_enc = self.weights["W_enc"]
-        dW_dec, dW_enc = self._buffer("dW_dec", W_dec.shape), self._buffer("dW_enc", W_enc.shape)
-        parallel = self._buffer("parallel", (config.n_latents,))
-        dlatent_bias = self._buffer("dlatent_bias", (config.n_latents,))
-        dx_sums = np.empty((PARTITIONS, d_in), self.dtype)
-        kernels.weight_gradients(
-            starts, order, sorted_acts, sorted_dz, bounds, tiles, x_tiles, W_enc,
-            dW_dec, dW_enc, parallel, dlatent_bias, dx_sums, squares,
-        )  # fmt: skip
-        dpre_bias = sums.sum(axis=0) - dx_sums.sum(axis=0)
+        dW_dec, dW_enc = (self._buffer(name, (n_latents, d_in)) for name in ("dW_dec", "dW_enc"))
+        parallel, dlatent_bias = (self._buffer(name, (n_latents,)) for name in ("parallel", "dlatent_bias"))
+        squares, dx_sums = np.zeros(LATENT_PIECES), np.zeros((LATENT_PIECES, d_in), self.dtype)
+
+        def latents(piece: int) -> None:
+            squares[piece] = kernels.weight_gradients(
+                bounds[piece], bounds[piece + 1], starts, order, sorted_acts, sorted_dz, tiles, x_tiles,
+                self.weights["W_enc"], dW_dec, dW_enc, parallel, dlatent_bias, dx_sums[piece],
+            )  # fmt: skip
+
+        share(latents, LATENT_PIECES, self.threads)
+        dpre_bias = sums - dx_sums.sum(axis=0)
         norm = math.sqrt(max(0.0, float(squares.sum()) + float(np.square(dpre_bias, dtype=np.float64).sum())))
-        loss = fvu + config.aux_alpha * aux_loss
-        gradients = Gradients(dW_enc, dW_dec, dpre_bias, dlatent_bias, parallel, norm)
-        return gradients, StepReport(loss, aux_loss, fvu, len(dead))
+        return Gradients(dW_enc, dW_dec, dpre_bias, dlatent_bias, parallel, norm)
 
-    def _aux_k(
-        self, x: Array, dead: npt.NDArray[np.int64], tiles: Array, n: int, factor: float
-    ) -> tuple[Array, Array, Array, float]:
-        """AuxK: activations, indices and dz (n, n_aux) of dead latents, and the loss before its weight.
-
-        ``tiles`` holds factor · (recons − z) in its first n rows, and receives the AuxK gradient after them.
-        """
-        nothing = self._buffer("no_acts", (n, 0)), self._buffer("no_indices", (n, 0), np.int32)
-        if not len(dead) or not self.sae_config.aux_alpha:
-            return *nothing, nothing[0], 0.0
-        d_in = x.shape[1]
-        residual = self._buffer("residual", x.shape)
-        untiled = self._buffer("untiled", (n, len(tiles), kernels.TILE))
-        np.multiply(tiles[:, :n].transpose(1, 0, 2), self.dtype(-1 / factor), out=untiled)
-        residual[:] = untiled.reshape(n, -1)[:, :d_in]
-        centred = _tensor(residual) - _tensor(residual).mean(dim=0)
-        variance = centred.square_().mean().item()
-        if variance == 0:
-            return *nothing, nothing[0], 0.0
-        acts, indices = self._select_dead(x, dead)
-        dz = self._buffer("aux_dz", acts.shape)
-        squares, sums = np.empty(PARTITIONS), np.empty((PARTITIONS, d_in), self.dtype)
-        aux_factor = self.dtype(self.sae_config.aux_alpha * 2 / (n * d_in * variance))
-        no_bias = np.zeros(d_in, self.dtype)
-        kernels.decode_rows(
-            acts, indices, self.weights["W_dec"], residual, no_bias, aux_factor, n, tiles, dz, squares, sums
-        )
-        return acts, indices, dz, float(squares.sum()) / (n * d_in * variance)
-
-    def step(
-        self, rows: FloatArray, noise: npt.NDArray[np.uint16] | None, learning_rate: float
-    ) -> StepReport:
-        gradients, report = self.gradients(rows, noise)
+    def _adam(self, gradients: Gradients, learning_rate: float) -> None:
         self.adam_steps += 1
         beta1, beta2 = ADAM_BETAS
         clip = min(1.0, self.train_config.clip_norm / (gradients.norm + CLIP_EPSILON))
         rate = learning_rate / (1 - beta1**self.adam_steps)
         correction = 1 / math.sqrt(1 - beta2**self.adam_steps)
-        decay = 1 - learning_rate * self.train_config.encoder_decay
-        for name in PARAMETER_NAMES:
-            settings = np.array(
-                [clip, 1 - beta1, beta2, 1 - beta2, rate, correction, ADAM_EPSILON,
-                 decay if name == "W_enc" else 1.0],
-                self.dtype,
+        settings = np.array(
+            [clip, 1 - beta1, beta2, 1 - beta2, rate, correction, ADAM_EPSILON, 1.0], self.dtype
+        )
+        decaying = settings.copy()
+        decaying[-1] = 1 - learning_rate * self.train_config.encoder_decay
+        n_latents = self.sae_config.n_latents
+
+        def arrays(name: str) -> tuple[Array, ...]:
+            return tuple(
+                array.reshape(-1, array.shape[-1])
+                for array in (
+                    self.weights[name], self.adam_mean[name], self.adam_square[name], getattr(gradients, name)
+                )
             )  # fmt: skip
-            arrays = [
-                self.weights[name],
-                self.adam_mean[name],
-                self.adam_square[name],
-                getattr(gradients, name),
-            ]
-            if arrays[0].ndim == 1:
-                arrays = [array.reshape(1, -1) for array in arrays]
-            unit = name == "W_dec"
-            shadow = (self._W_rounded, self._W_norms) if name == "W_enc" else self._unrounded
-            kernels.adam_rows(
-                *arrays, gradients.parallel if unit else self._no_parallel, unit, settings, *shadow
-            )
+
+        encoder, decoder = arrays("W_enc"), arrays("W_dec")
+        shadow, none = self.selector.shadow, self.selector.no_shadow
+
+        def latents(piece: int) -> None:
+            first, last = (n_latents * edge // LATENT_PIECES for edge in (piece, piece + 1))
+            kernels.adam_rows(first, last, *decoder, gradients.parallel, True, settings, *none)
+            kernels.adam_rows(first, last, *encoder, self._no_parallel, False, decaying, *shadow)
+
+        share(latents, LATENT_PIECES, self.threads)
+        for name in ("pre_bias", "latent_bias"):
+            kernels.adam_rows(0, 1, *arrays(name), self._no_parallel, False, settings, *none)
+
+    def step(
+        self, rows: FloatArray, noise: npt.NDArray[np.uint16] | None, learning_rate: float
+    ) -> StepReport:
+        with self._choice.timed() as self.threads:
+            gradients, report = self.gradients(rows, noise)
+            self._adam(gradients, learning_rate)
         return report
 
     def encode(self, rows: FloatArray) -> tuple[FloatArray, IndexArray]:
         top_acts = np.empty((len(rows), self.sae_config.k), np.float32)
         top_indices = np.empty((len(rows), self.sae_config.k), np.int32)
-        for start in range(0, len(rows), self._batch_size):
-            block = slice(start, start + self._batch_size)
-            _, x, _ = self._prepare(rows[block], None)
-            top_acts[block], top_indices[block] = self._select(x)
+        chunks = self._chunks(len(rows))
+        self.selector.refresh()
+
+        def documents(piece: int) -> None:
+            chunk = chunks[piece]
+            x = (rows[chunk] - self.mean) * self.inverse_scale - self.weights["pre_bias"]
+            self.selector.select(x, top_acts[chunk], top_indices[chunk])
+
+        share(documents, len(chunks), self.threads)
         return top_acts, top_indices
 
     def parameters(self) -> Parameters:
@@ -298,5 +291,4 @@ class FastStepper:
             self.adam_square[name][...] = state[f"adam_square.{name}"]
         self.adam_steps = int(state["adam_steps"])
         self.since_active[...] = state["since_active"]
-        if self.screen:
-            kernels.round_rows(self.weights["W_enc"], self._W_rounded, self._W_norms)
+        self.selector.round_weights()

@@ -7,10 +7,9 @@ Arrays that a kernel reads for every active entry are stored in tiles: (n_tiles,
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from sae.jit import PARTITIONS, compiled, compiled_parallel
+from sae.jit import compiled
 
 Array = np.ndarray[Any, Any]
 
@@ -53,19 +52,18 @@ def _round_row(row: Array, bits: Array, rounded: Array) -> tuple[Any, Any]:
     return squares, lost
 
 
-@compiled_parallel
+@compiled
 def round_rows(x: Array, rounded: Array, norms: Array) -> None:
     """bfloat16 bits of float32 ``x`` (rows, d_in) into ``rounded`` (rows, d_in) uint16, and into ``norms``
     (rows, 2) each row's norm and the norm of its rounding error."""
     n_rows = x.shape[0]
-    for part in numba.prange(PARTITIONS):
-        for r in range(part * n_rows // PARTITIONS, (part + 1) * n_rows // PARTITIONS):
-            squares, lost = _round_row(x[r], x[r].view(np.uint32), rounded[r])
-            norms[r, 0] = math.sqrt(squares)
-            norms[r, 1] = math.sqrt(lost)
+    for r in range(n_rows):
+        squares, lost = _round_row(x[r], x[r].view(np.uint32), rounded[r])
+        norms[r, 0] = math.sqrt(squares)
+        norms[r, 1] = math.sqrt(lost)
 
 
-@compiled_parallel
+@compiled
 def prepare_rows(
     rows: Array,
     mean: Array,
@@ -74,6 +72,7 @@ def prepare_rows(
     quantiles: Array,
     noise: Any,
     pre_bias: Array,
+    first_row: int,
     z: Array,
     x: Array,
     x_tiles: Array,
@@ -81,27 +80,27 @@ def prepare_rows(
     """Standardise ``rows`` (n, d_in) into the target z, and add noise and take pre_bias off into x.
 
     z = (rows − mean) · inverse_scale;  x = z + noise · quantiles[codes] − pre_bias. ``codes`` (n, d_in)
-    uint16, or (0, 0) for no noise. ``x_tiles`` (n_tiles, n, TILE) receives x in tiles.
+    uint16, or (0, 0) for no noise. ``x_tiles`` (n_tiles, batch, TILE) receives x in tiles, from
+    ``first_row`` on.
     """
     n_rows, d_in = rows.shape
     noisy = codes.shape[0] > 0
-    for part in numba.prange(PARTITIONS):
-        for r in range(part * n_rows // PARTITIONS, (part + 1) * n_rows // PARTITIONS):
-            row, target, entering = rows[r], z[r], x[r]
+    for r in range(n_rows):
+        row, target, entering = rows[r], z[r], x[r]
+        for c in range(d_in):
+            target[c] = (row[c] - mean[c]) * inverse_scale
+            entering[c] = target[c] - pre_bias[c]
+        if noisy:
+            code = codes[r]
             for c in range(d_in):
-                target[c] = (row[c] - mean[c]) * inverse_scale
-                entering[c] = target[c] - pre_bias[c]
-            if noisy:
-                code = codes[r]
-                for c in range(d_in):
-                    entering[c] += noise * quantiles[code[c]]
-            for tile in range(x_tiles.shape[0]):
-                start = tile * TILE
-                for c in range(min(TILE, d_in - start)):
-                    x_tiles[tile, r, c] = entering[start + c]
+                entering[c] += noise * quantiles[code[c]]
+        for tile in range(x_tiles.shape[0]):
+            start = tile * TILE
+            for c in range(min(TILE, d_in - start)):
+                x_tiles[tile, first_row + r, c] = entering[start + c]
 
 
-@compiled_parallel
+@compiled
 def decode_rows(
     acts: Array,
     indices: Array,
@@ -112,54 +111,71 @@ def decode_rows(
     first_row: int,
     gradient_tiles: Array,
     dz: Array,
-    squared_errors: Array,
     column_sums: Array,
-) -> None:
+) -> float:
     """Decode each row, and take the gradient of its output and of its latents, in one pass.
 
     error = Σ acts · W_dec[indices] + bias − target, (n, d_in); the output's gradient is factor · error,
     written in tiles from row ``first_row`` on; ``dz`` (n, k) is its product with each active decoder row
-    while those rows are still in cache, 0 where the activation is 0. ``squared_errors`` (PARTITIONS,) and
-    ``column_sums`` (PARTITIONS, d_in) receive partial sums of error² and of the output's gradient.
+    while those rows are still in cache, 0 where the activation is 0. The output's gradient is added to
+    ``column_sums`` (d_in,). Returns the sum of error².
     """
     n_rows, k = indices.shape
     d_in = W_dec.shape[1]
     zero = W_dec.dtype.type(0)
-    for part in numba.prange(PARTITIONS):
-        error = np.empty(d_in, W_dec.dtype)
-        sums = np.zeros(d_in, W_dec.dtype)
-        total = 0.0
-        for r in range(part * n_rows // PARTITIONS, (part + 1) * n_rows // PARTITIONS):
-            wanted = target[r]
-            for c in range(d_in):
-                error[c] = bias[c] - wanted[c]
-            for e in range(k):
-                act = acts[r, e]
-                if act > zero:
-                    direction = W_dec[indices[r, e]]
-                    for c in range(d_in):
-                        error[c] += act * direction[c]
-            squares = zero
-            for c in range(d_in):
-                squares += error[c] * error[c]
-            total += squares
-            for c in range(d_in):
-                error[c] *= factor
-                sums[c] += error[c]
-            for tile in range(gradient_tiles.shape[0]):
-                start = tile * TILE
-                for c in range(min(TILE, d_in - start)):
-                    gradient_tiles[tile, first_row + r, c] = error[start + c]
-            for e in range(k):
-                product = zero
-                if acts[r, e] > zero:
-                    direction = W_dec[indices[r, e]]
-                    for c in range(d_in):
-                        product += error[c] * direction[c]
-                dz[r, e] = product
-        squared_errors[part] = total
+    error = np.empty(d_in, W_dec.dtype)
+    total = 0.0
+    for r in range(n_rows):
+        wanted = target[r]
         for c in range(d_in):
-            column_sums[part, c] = sums[c]
+            error[c] = bias[c] - wanted[c]
+        for e in range(k):
+            act = acts[r, e]
+            if act > zero:
+                direction = W_dec[indices[r, e]]
+                for c in range(d_in):
+                    error[c] += act * direction[c]
+        squares = zero
+        for c in range(d_in):
+            squares += error[c] * error[c]
+        total += squares
+        for c in range(d_in):
+            error[c] *= factor
+            column_sums[c] += error[c]
+        for tile in range(gradient_tiles.shape[0]):
+            start = tile * TILE
+            for c in range(min(TILE, d_in - start)):
+                gradient_tiles[tile, first_row + r, c] = error[start + c]
+        for e in range(k):
+            product = zero
+            if acts[r, e] > zero:
+                direction = W_dec[indices[r, e]]
+                for c in range(d_in):
+                    product += error[c] * direction[c]
+            dz[r, e] = product
+    return total
+
+
+@compiled
+def untile_rows(tiles: Array, first_row: int, factor: Any, rows: Array, column_sums: Array) -> float:
+    """Write factor · (the rows of ``tiles`` from ``first_row`` on) into ``rows`` (n, d_in).
+
+    Adds them to ``column_sums`` (d_in,); returns the sum of their squares.
+    """
+    n_rows, d_in = rows.shape
+    total = 0.0
+    for r in range(n_rows):
+        row = rows[r]
+        for tile in range(tiles.shape[0]):
+            start = tile * TILE
+            for c in range(min(TILE, d_in - start)):
+                row[start + c] = tiles[tile, first_row + r, c] * factor
+        squares = rows.dtype.type(0)
+        for c in range(d_in):
+            squares += row[c] * row[c]
+            column_sums[c] += row[c]
+        total += squares
+    return total
 
 
 @compiled
@@ -191,7 +207,7 @@ def sort_by_latent(
     """Counting sort of a batch's active entries by latent, the AuxK ones (n, n_aux) as rows n … 2n − 1.
 
     Latent j owns the entries starts[j] … starts[j + 1] of ``rows``, ``sorted_acts``, ``sorted_dz``.
-    ``bounds`` (PARTITIONS + 1,) cuts the latents into pieces of equal work.
+    ``bounds`` (pieces + 1,) cuts the latents into pieces of equal work.
     """
     n_latents = len(starts) - 1
     n_rows = indices.shape[0]
@@ -224,22 +240,30 @@ def sort_by_latent(
                 sorted_acts[place] = aux_acts[r, e]
                 sorted_dz[place] = aux_dz[r, e]
     work = entries + LATENT_COST * n_latents
-    part = 0
+    pieces = len(bounds) - 1
+    piece = 0
     for j in range(n_latents):
-        while part < PARTITIONS and (starts[j] + LATENT_COST * j) * PARTITIONS >= part * work:
-            bounds[part] = j
-            part += 1
-    for rest in range(part, PARTITIONS + 1):
+        while piece < pieces and (starts[j] + LATENT_COST * j) * pieces >= piece * work:
+            bounds[piece] = j
+            piece += 1
+    for rest in range(piece, pieces + 1):
         bounds[rest] = n_latents
 
 
-@compiled_parallel
+@compiled
+def _input_row(row: int, n_rows: int) -> int:
+    """The document of an entry: AuxK's entries are counted on after the n_rows documents."""
+    return row - n_rows if row >= n_rows else row
+
+
+@compiled
 def weight_gradients(
+    first: int,
+    last: int,
     starts: Array,
     rows: Array,
     acts: Array,
     dz: Array,
-    bounds: Array,
     gradient_tiles: Array,
     x_tiles: Array,
     W_enc: Array,
@@ -248,88 +272,88 @@ def weight_gradients(
     parallel: Array,
     dlatent_bias: Array,
     dx_sums: Array,
-    squares: Array,
-) -> None:
-    """Gradients of both weight matrices; each thread owns whole latents.
+) -> float:
+    """Gradients of the rows ``first`` … ``last`` − 1 of both weight matrices.
 
     dW_dec[j] = Σ acts · output gradient;  dW_enc[j] = Σ dz · x;  dlatent_bias[j] = Σ dz;
     parallel[j] = ⟨dW_dec[j], W_dec[j]⟩ = Σ acts · dz, since dz is the output gradient times W_dec[j].
-    ``dx_sums`` (PARTITIONS, d_in): partial sums of Σ_j dlatent_bias[j] · W_enc[j], the encoder's share of
-    −dpre_bias. ``squares`` (PARTITIONS,): squared norm of these gradients once ``parallel`` is projected out.
+    Σ_j dlatent_bias[j] · W_enc[j], the encoder's share of −dpre_bias, is added to ``dx_sums`` (d_in,).
+    Returns the squared norm of these gradients once ``parallel`` is projected out.
     """
     n_rows = x_tiles.shape[1]
     d_in = W_enc.shape[1]
     zero = W_enc.dtype.type(0)
-    for part in numba.prange(PARTITIONS):
-        decoder = np.empty(TILE, W_enc.dtype)
-        encoder = np.empty(TILE, W_enc.dtype)
-        sums = np.empty(TILE, W_enc.dtype)
-        total = 0.0
-        for j in range(bounds[part], bounds[part + 1]):
-            along = zero
-            bias = zero
-            for e in range(starts[j], starts[j + 1]):
-                along += acts[e] * dz[e]
-                bias += dz[e]
-            parallel[j] = along
-            dlatent_bias[j] = bias
-            total += bias * bias - along * along
-        for tile in range(x_tiles.shape[0]):
-            start = tile * TILE
-            width = min(TILE, d_in - start)
-            outputs, inputs = gradient_tiles[tile], x_tiles[tile]
-            sums[:] = zero
-            for j in range(bounds[part], bounds[part + 1]):
-                e = starts[j]
-                end = starts[j + 1]
-                decoder[:] = zero
-                encoder[:] = zero
-                while e + 4 <= end:  # four at once: the sums are loaded and stored a quarter as often
-                    g0, g1, g2, g3 = (
-                        outputs[rows[e]],
-                        outputs[rows[e + 1]],
-                        outputs[rows[e + 2]],
-                        outputs[rows[e + 3]],
-                    )
-                    x0, x1, x2, x3 = (
-                        inputs[rows[e] % n_rows],
-                        inputs[rows[e + 1] % n_rows],
-                        inputs[rows[e + 2] % n_rows],
-                        inputs[rows[e + 3] % n_rows],
-                    )
-                    a0, a1, a2, a3 = acts[e], acts[e + 1], acts[e + 2], acts[e + 3]
-                    b0, b1, b2, b3 = dz[e], dz[e + 1], dz[e + 2], dz[e + 3]
-                    for c in range(TILE):
-                        decoder[c] += a0 * g0[c] + a1 * g1[c] + a2 * g2[c] + a3 * g3[c]
-                    for c in range(TILE):
-                        encoder[c] += b0 * x0[c] + b1 * x1[c] + b2 * x2[c] + b3 * x3[c]
-                    e += 4
-                while e < end:
-                    g0, x0, a0, b0 = outputs[rows[e]], inputs[rows[e] % n_rows], acts[e], dz[e]
-                    for c in range(TILE):
-                        decoder[c] += a0 * g0[c]
-                    for c in range(TILE):
-                        encoder[c] += b0 * x0[c]
-                    e += 1
-                norm = zero
+    decoder = np.empty(TILE, W_enc.dtype)
+    encoder = np.empty(TILE, W_enc.dtype)
+    sums = np.empty(TILE, W_enc.dtype)
+    total = 0.0
+    for j in range(first, last):
+        along = zero
+        bias = zero
+        for e in range(starts[j], starts[j + 1]):
+            along += acts[e] * dz[e]
+            bias += dz[e]
+        parallel[j] = along
+        dlatent_bias[j] = bias
+        total += bias * bias - along * along
+    for tile in range(x_tiles.shape[0]):
+        start = tile * TILE
+        width = min(TILE, d_in - start)
+        outputs, inputs = gradient_tiles[tile], x_tiles[tile]
+        sums[:] = zero
+        for j in range(first, last):
+            e = starts[j]
+            end = starts[j + 1]
+            decoder[:] = zero
+            encoder[:] = zero
+            while e + 4 <= end:  # four at once: the sums are loaded and stored a quarter as often
+                g0, g1, g2, g3 = (
+                    outputs[rows[e]],
+                    outputs[rows[e + 1]],
+                    outputs[rows[e + 2]],
+                    outputs[rows[e + 3]],
+                )
+                x0, x1, x2, x3 = (
+                    inputs[_input_row(rows[e], n_rows)],
+                    inputs[_input_row(rows[e + 1], n_rows)],
+                    inputs[_input_row(rows[e + 2], n_rows)],
+                    inputs[_input_row(rows[e + 3], n_rows)],
+                )
+                a0, a1, a2, a3 = acts[e], acts[e + 1], acts[e + 2], acts[e + 3]
+                b0, b1, b2, b3 = dz[e], dz[e + 1], dz[e + 2], dz[e + 3]
                 for c in range(TILE):
-                    norm += decoder[c] * decoder[c] + encoder[c] * encoder[c]
-                total += norm
-                out_dec, out_enc, weights = dW_dec[j], dW_enc[j], W_enc[j]
-                for c in range(width):
-                    out_dec[start + c] = decoder[c]
-                    out_enc[start + c] = encoder[c]
-                bias = dlatent_bias[j]
-                if bias != zero:
-                    for c in range(width):
-                        sums[c] += bias * weights[start + c]
+                    decoder[c] += a0 * g0[c] + a1 * g1[c] + a2 * g2[c] + a3 * g3[c]
+                for c in range(TILE):
+                    encoder[c] += b0 * x0[c] + b1 * x1[c] + b2 * x2[c] + b3 * x3[c]
+                e += 4
+            while e < end:
+                g0, x0, a0, b0 = outputs[rows[e]], inputs[_input_row(rows[e], n_rows)], acts[e], dz[e]
+                for c in range(TILE):
+                    decoder[c] += a0 * g0[c]
+                for c in range(TILE):
+                    encoder[c] += b0 * x0[c]
+                e += 1
+            norm = zero
+            for c in range(TILE):
+                norm += decoder[c] * decoder[c] + encoder[c] * encoder[c]
+            total += norm
+            out_dec, out_enc, weights = dW_dec[j], dW_enc[j], W_enc[j]
             for c in range(width):
-                dx_sums[part, start + c] = sums[c]
-        squares[part] = total
+                out_dec[start + c] = decoder[c]
+                out_enc[start + c] = encoder[c]
+            bias = dlatent_bias[j]
+            if bias != zero:
+                for c in range(width):
+                    sums[c] += bias * weights[start + c]
+        for c in range(width):
+            dx_sums[start + c] += sums[c]
+    return total
 
 
-@compiled_parallel
+@compiled
 def adam_rows(
+    first: int,
+    last: int,
     W: Array,
     adam_mean: Array,
     adam_square: Array,
@@ -340,33 +364,32 @@ def adam_rows(
     rounded: Array,
     norms: Array,
 ) -> None:
-    """Clip, project, Adam (Kingma & Ba 2015), decay and renormalise the rows of W in one sweep of memory.
+    """Clip, project, Adam (Kingma & Ba 2015), decay and renormalise rows ``first`` … ``last`` − 1 of W.
 
-    ``settings`` holds, in W's type: clip factor, 1 − β1, β2, 1 − β2, learning rate / (1 − β1ᵗ),
-    1 / √(1 − β2ᵗ), epsilon, decay factor. With ``unit`` the component ``parallel`` of each row's gradient
-    along the row is removed first and the row has norm 1 afterwards. ``rounded`` (n, d_in) uint16 and
-    ``norms`` (n, 2) are kept up to date as by ``round_rows``, or have shape (0, 0).
+    One sweep of memory. ``settings`` holds, in W's type: clip factor, 1 − β1, β2, 1 − β2,
+    learning rate / (1 − β1ᵗ), 1 / √(1 − β2ᵗ), epsilon, decay factor. With ``unit`` the component
+    ``parallel`` of each row's gradient along the row is removed first and the row has norm 1 afterwards.
+    ``rounded`` (n, d_in) uint16 and ``norms`` (n, 2) are kept as by ``round_rows``, or have shape (0, 0).
     """
-    n, d_in = W.shape
+    d_in = W.shape[1]
     clip, keep_mean, beta2, keep_square = settings[0], settings[1], settings[2], settings[3]
     rate, correction, epsilon, decay = settings[4], settings[5], settings[6], settings[7]
     one = W.dtype.type(1)
-    for part in numba.prange(PARTITIONS):
-        for j in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
-            w, m, v, g = W[j], adam_mean[j], adam_square[j], gradient[j]
-            along = parallel[j] if unit else W.dtype.type(0)
-            norm = W.dtype.type(0)
+    for j in range(first, last):
+        w, m, v, g = W[j], adam_mean[j], adam_square[j], gradient[j]
+        along = parallel[j] if unit else W.dtype.type(0)
+        norm = W.dtype.type(0)
+        for c in range(d_in):
+            step = (g[c] - along * w[c]) * clip
+            m[c] += (step - m[c]) * keep_mean
+            v[c] = v[c] * beta2 + step * step * keep_square
+            w[c] = w[c] * decay - rate * m[c] / (math.sqrt(v[c]) * correction + epsilon)
+            norm += w[c] * w[c]
+        if unit:
+            shrink = one / math.sqrt(norm)
             for c in range(d_in):
-                step = (g[c] - along * w[c]) * clip
-                m[c] += (step - m[c]) * keep_mean
-                v[c] = v[c] * beta2 + step * step * keep_square
-                w[c] = w[c] * decay - rate * m[c] / (math.sqrt(v[c]) * correction + epsilon)
-                norm += w[c] * w[c]
-            if unit:
-                shrink = one / math.sqrt(norm)
-                for c in range(d_in):
-                    w[c] *= shrink
-            if rounded.shape[0] > 0:
-                squares, lost = _round_row(w, w.view(np.uint32), rounded[j])
-                norms[j, 0] = math.sqrt(squares)
-                norms[j, 1] = math.sqrt(lost)
+                w[c] *= shrink
+        if rounded.shape[0] > 0:
+            squares, lost = _round_row(w, w.view(np.uint32), rounded[j])
+            norms[j, 0] = math.sqrt(squares)
+            norms[j, 1] = math.sqrt(lost)

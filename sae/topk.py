@@ -8,10 +8,9 @@ value go to the lower index, as in ``sae.model.top_k``. Within a row the order i
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from sae.jit import PARTITIONS, compiled, compiled_parallel
+from sae.jit import compiled
 
 Array = np.ndarray[Any, Any]
 
@@ -136,7 +135,7 @@ def settle(
     return kth
 
 
-@compiled_parallel
+@compiled
 def select_rows(
     pre_act: Array, latent_bias: Array, k: int, length: int, top_acts: Array, top_indices: Array
 ) -> None:
@@ -144,22 +143,21 @@ def select_rows(
     n_rows, n = pre_act.shape
     n_blocks = -(-n // length)
     lowest = pre_act.dtype.type(-3.0e38)  # where n ends; finite, since infinity is not expected
-    for part in numba.prange(PARTITIONS):
-        row = np.full(n_blocks * length, lowest, pre_act.dtype)
-        maxima = np.empty(n_blocks, pre_act.dtype)
-        values = np.empty(n_blocks * length + 1, pre_act.dtype)
-        scratch = np.empty(n_blocks * length + 1, pre_act.dtype)
-        indices = np.empty(n_blocks * length + 1, np.int32)
-        for r in range(part * n_rows // PARTITIONS, (part + 1) * n_rows // PARTITIONS):
-            for j in range(n):
-                row[j] = pre_act[r, j] + latent_bias[j]
-            block_maxima(row, length, n_blocks, maxima)
-            threshold = passing_threshold(maxima, n_blocks, k)
-            count = gather_candidates(row, maxima, length, n_blocks, threshold, values, indices)
-            settle(values, indices, scratch, count, k, top_acts[r], top_indices[r])
+    row = np.full(n_blocks * length, lowest, pre_act.dtype)
+    maxima = np.empty(n_blocks, pre_act.dtype)
+    values = np.empty(n_blocks * length + 1, pre_act.dtype)
+    scratch = np.empty(n_blocks * length + 1, pre_act.dtype)
+    indices = np.empty(n_blocks * length + 1, np.int32)
+    for r in range(n_rows):
+        for j in range(n):
+            row[j] = pre_act[r, j] + latent_bias[j]
+        block_maxima(row, length, n_blocks, maxima)
+        threshold = passing_threshold(maxima, n_blocks, k)
+        count = gather_candidates(row, maxima, length, n_blocks, threshold, values, indices)
+        settle(values, indices, scratch, count, k, top_acts[r], top_indices[r])
 
 
-@compiled_parallel
+@compiled
 def screen_rows(
     screened: Array,
     latent_bias: Array,
@@ -191,53 +189,52 @@ def screen_rows(
     largest_bias = np.float32(0)
     for j in range(n):
         largest_bias = max(largest_bias, abs(latent_bias[j]))
-    for part in numba.prange(PARTITIONS):
-        bits = np.full(n_blocks * length, np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
-        row = bits.view(np.float32)
-        maxima = np.empty(n_blocks, np.float32)
-        values = np.empty(n_blocks * length + 1, np.float32)
-        scratch = np.empty(n_blocks * length + 1, np.float32)
-        indices = np.empty(n_blocks * length + 1, np.int32)
-        for r in range(part * n_rows // PARTITIONS, (part + 1) * n_rows // PARTITIONS):
+    bits = np.full(n_blocks * length, np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
+    row = bits.view(np.float32)
+    maxima = np.empty(n_blocks, np.float32)
+    values = np.empty(n_blocks * length + 1, np.float32)
+    scratch = np.empty(n_blocks * length + 1, np.float32)
+    indices = np.empty(n_blocks * length + 1, np.int32)
+    for r in range(n_rows):
+        for j in range(n):
+            bits[j] = np.uint32(screened[r, j]) << half_bits
+        for j in range(n):
+            row[j] = row[j] + latent_bias[j]
+        block_maxima(row, length, n_blocks, maxima)
+        threshold = passing_threshold(maxima, n_blocks, k)
+        from_x = x_norms[r, 1] * W_norms[0]
+        from_W = x_norms[r, 0] * W_norms[1]
+        deviation = np.float32(math.sqrt((from_x * from_x + from_W * from_W) / np.float32(d_in)))
+        largest_product = abs(threshold) + largest_bias  # of any entry near the threshold
+        if largest_bias > abs(threshold):
+            largest_product = np.float32(0)
             for j in range(n):
-                bits[j] = np.uint32(screened[r, j]) << half_bits
-            for j in range(n):
-                row[j] = row[j] + latent_bias[j]
-            block_maxima(row, length, n_blocks, maxima)
-            threshold = passing_threshold(maxima, n_blocks, k)
-            from_x = x_norms[r, 1] * W_norms[0]
-            from_W = x_norms[r, 0] * W_norms[1]
-            deviation = np.float32(math.sqrt((from_x * from_x + from_W * from_W) / np.float32(d_in)))
-            largest_product = abs(threshold) + largest_bias  # of any entry near the threshold
-            if largest_bias > abs(threshold):
-                largest_product = np.float32(0)
-                for j in range(n):
-                    largest_product = max(largest_product, abs(row[j] - latent_bias[j]))
-            tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
-            margin = tolerance + tolerance
-            count = gather_candidates(row, maxima, length, n_blocks, threshold - margin, values, indices)
-            for i in range(count):
-                scratch[i] = values[i]
-            cut = kth_largest(scratch, count, k) - margin
-            kept = 0
-            for i in range(count):
-                if values[i] >= cut:
-                    values[kept] = values[i]
-                    indices[kept] = indices[i]
-                    kept += 1
-            uncertain[r] = 1
-            if kept > k and kept * 4 > n and kept < n:
-                continue  # so many candidates cost more here than in one product
-            trusted = True
-            for i in range(kept):
-                weights = W_enc[indices[i]]
-                dot = np.float32(0)
-                for c in range(d_in):
-                    dot += x[r, c] * weights[c]
-                exact = dot + latent_bias[indices[i]]
-                allowed = np.float32(SEEN_DEVIATIONS) * deviation + rounding * max(abs(dot), largest_product)
-                trusted = trusted and abs(exact - values[i]) <= allowed
-                values[i] = exact
-            kth = settle(values, indices, scratch, kept, k, top_acts[r], top_indices[r])
-            if trusted and kth >= cut + tolerance:
-                uncertain[r] = 0
+                largest_product = max(largest_product, abs(row[j] - latent_bias[j]))
+        tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
+        margin = tolerance + tolerance
+        count = gather_candidates(row, maxima, length, n_blocks, threshold - margin, values, indices)
+        for i in range(count):
+            scratch[i] = values[i]
+        cut = kth_largest(scratch, count, k) - margin
+        kept = 0
+        for i in range(count):
+            if values[i] >= cut:
+                values[kept] = values[i]
+                indices[kept] = indices[i]
+                kept += 1
+        uncertain[r] = 1
+        if kept > k and kept * 4 > n and kept < n:
+            continue  # so many candidates cost more here than in one product
+        trusted = True
+        for i in range(kept):
+            weights = W_enc[indices[i]]
+            dot = np.float32(0)
+            for c in range(d_in):
+                dot += x[r, c] * weights[c]
+            exact = dot + latent_bias[indices[i]]
+            allowed = np.float32(SEEN_DEVIATIONS) * deviation + rounding * max(abs(dot), largest_product)
+            trusted = trusted and abs(exact - values[i]) <= allowed
+            values[i] = exact
+        kth = settle(values, indices, scratch, kept, k, top_acts[r], top_indices[r])
+        if trusted and kth >= cut + tolerance:
+            uncertain[r] = 0

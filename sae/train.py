@@ -102,8 +102,7 @@ def _make_stepper(
         # Compiling costs seconds even from its cache; runs on the reference path do without.
         from sae.fast import FastStepper
 
-        batch_size = min(train_config.batch_size, len(rows))
-        return FastStepper(sae_config, train_config, standardisation, parameters, dead_after, batch_size)
+        return FastStepper(sae_config, train_config, standardisation, parameters, dead_after)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return ReferenceStepper(sae_config, train_config, standardisation, parameters, dead_after, device)
 
