@@ -12,8 +12,8 @@ BOUNDARY = 0  # token id of everything that is not a word: punctuation, numbers,
 # Allowed strictly inside a phrase: "method of moments", "text to speech".
 LINK_WORDS = frozenset({"of", "in", "to", "and", "for", "the", "on"})
 
-# Words that say how a text is written rather than what it is about; in papers, and in reference documentation.
-# What else is generic in a given corpus shows in the corpus itself (see sae.readability).
+# Words that say how a text is written rather than what it is about; in papers, and in reference
+# documentation. What else is generic in a given corpus shows in the corpus itself (see sae.readability).
 _PAPER_WORDS = """propose proposed proposes proposing paper papers present presents presented presenting show
 shows shown showing demonstrate demonstrates demonstrated use uses used using based via approach approaches
 method methods result results novel new recent recently work works study studies studied studying however
@@ -23,29 +23,30 @@ addressed addressing achieve achieves achieved develop developed developing obta
 considered considering investigate investigated compare compared comparing improve improves improved improving
 allow allows allowed require requires required make makes made making called known non et al etc thus hence
 therefore moreover furthermore finally additionally first second third set number case cases order way ways
-problem problems such due apply applied applying enable enables enabled enabling able possible available common
-commonly widely effective effectively efficient efficiently simple powerful similar often typically usually
-specifically particular namely lead leads leading yield yields yielding suggest suggests suggested find finds
-found finding describe describes described describing discuss discussed explore explored exploring outperform
-outperforms outperforming aim aims focus focuses focusing consists consisting including include includes included
-contain contains containing evaluate evaluated evaluating perform performs performed performing according
-corresponding respectively toward towards within without among along versus vs take takes taken taking need needs
-needed help helps become becomes rely relies relying tackle solve solves solved solving reveal reveals rather
-instead even still yet state-of-the-art arxiv http https www github com figure table section did does doing
-having determine determined measured observed observe derive derived generated confirm confirmed estimated report
-reported extend extended combine combined learn learns learned define defined offer offers give gives certain wide
-range variety great potential challenging difficult overall additional promising single multiple further years
-year today increasing increasingly increase increases increased decrease decreases decreased reduce reduces
-reduced reducing whereas since although though xspace mathcal mathbb mathbf mathrm frac sqrt times approx lesssim
-gtrsim leq geq alpha beta gamma cdot ldots epsilon lambda sigma infty tilde"""
-_REFERENCE_WORDS = """return returns returned returning parameter parameters param params argument arguments arg
-args kwarg kwargs optional default defaults none true false raise raises raised note notes example examples see
-deprecated version versionadded versionchanged self cls str int bool dict tuple obj attr attribute attributes
-value values specified specify specifies type types class classes method function functions name names instance
-instances object objects create creates created creating get gets getting add adds added call calls calling
-check checks checked convert converts converted compute computes computed computing calculate calculates
-calculated must want like just want input inputs output outputs passed pass passing same following current
-otherwise whether ie eg also optionally whose unless equivalent"""
+problem problems such due apply applied applying enable enables enabled enabling able possible available
+common commonly widely effective effectively efficient efficiently simple powerful similar often typically
+usually specifically particular namely lead leads leading yield yields yielding suggest suggests suggested
+find finds found finding describe describes described describing discuss discussed explore explored exploring
+outperform outperforms outperforming aim aims focus focuses focusing consists consisting including include
+includes included contain contains containing evaluate evaluated evaluating perform performs performed
+performing according corresponding respectively toward towards within without among along versus vs take takes
+taken taking need needs needed help helps become becomes rely relies relying tackle solve solves solved
+solving reveal reveals rather instead even still yet state-of-the-art arxiv http https www github com figure
+table section did does doing having determine determined measured observed observe derive derived generated
+confirm confirmed estimated report reported extend extended combine combined learn learns learned define
+defined offer offers give gives certain wide range variety great potential challenging difficult overall
+additional promising single multiple further years year today increasing increasingly increase increases
+increased decrease decreases decreased reduce reduces reduced reducing whereas since although though xspace
+mathcal mathbb mathbf mathrm frac sqrt times approx lesssim gtrsim leq geq alpha beta gamma cdot ldots epsilon
+lambda sigma infty tilde"""
+_REFERENCE_WORDS = """return returns returned returning parameter parameters param params argument arguments
+arg args kwarg kwargs optional default defaults none true false raise raises raised note notes example
+examples see deprecated version versionadded versionchanged self cls str int bool dict tuple obj attr
+attribute attributes value values specified specify specifies type types class classes method function
+functions name names instance instances object objects create creates created creating get gets getting add
+adds added call calls calling check checks checked convert converts converted compute computes computed
+computing calculate calculates calculated must want like just want input inputs output outputs passed pass
+passing same following current otherwise whether ie eg also optionally whose unless equivalent"""
 STOP_WORDS = (ENGLISH_STOP_WORDS | frozenset((_PAPER_WORDS + " " + _REFERENCE_WORDS).split())) - frozenset(
     # ENGLISH_STOP_WORDS counts these, which are contents in technical texts.
     {"computer", "system", "fire", "bill", "detail", "interest", "mill", "move", "cry"}
@@ -70,9 +71,52 @@ def singular(word: str) -> str:
     return word
 
 
-_SUFFIXES = tuple(
-    "isations izations isation ization ications ication ations ation ating ative ated ates ate ings ing ments "
-    "ment ities ity ness ical ally ised ized ise ize ions ion ians ian ers er ors or ies ed es al ic ly s y e".split()
+_SUFFIXES: tuple[str, ...] = tuple(
+    [
+        "isations",
+        "izations",
+        "isation",
+        "ization",
+        "ications",
+        "ication",
+        "ations",
+        "ation",
+        "ating",
+        "ative",
+        "ated",
+        "ates",
+        "ate",
+        "ings",
+        "ing",
+        "ments",
+        "ment",
+        "ities",
+        "ity",
+        "ness",
+        "ical",
+        "ally",
+        "ised",
+        "ized",
+        "ise",
+        "ize",
+        "ions",
+        "ion",
+        "ians",
+        "ian",
+        "ers",
+        "er",
+        "ors",
+        "or",
+        "ies",
+        "ed",
+        "es",
+        "al",
+        "ic",
+        "ly",
+        "s",
+        "y",
+        "e",
+    ]
 )
 
 
@@ -132,8 +176,9 @@ def tokenise(texts: Sequence[str]) -> Tokens:
     document_ends = np.zeros(len(texts), np.int64)
     title_ends = np.zeros(len(texts), np.int64)
     for row, text in enumerate(texts):
-        title, _, body = text.partition(_TITLE_END)
-        for part in (title, body):
+        title, blank_line, body = text.partition(_TITLE_END)
+        parts = (title, body) if blank_line else ("", text)
+        for place, part in enumerate(parts):
             starting = True
             for token in _TOKEN.findall(plain_text(part)):
                 if token[0].isalpha():
@@ -146,7 +191,7 @@ def tokenise(texts: Sequence[str]) -> Tokens:
                     starting = starting or token in ".:?!;|`"
             surface.append(BOUNDARY)
             starts.append(False)
-            if part is title:
+            if place == 0:
                 title_ends[row] = len(surface)
         document_ends[row] = len(surface)
     surfaces = list(ids)
