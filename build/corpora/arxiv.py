@@ -15,10 +15,10 @@ from sae.progress import Progress
 
 BASE_URL = "https://oaipmh.arxiv.org/oai"
 _ARXIV = "{http://arxiv.org/OAI/arXiv/}"
-_PHYSICS = frozenset(
-    """astro-ph cond-mat gr-qc hep-ex hep-lat hep-ph hep-th math-ph nlin nucl-ex nucl-th physics
-    quant-ph""".split()  # noqa: SIM905 - names read better in one line
+_ARCHIVES = (
+    "astro-ph cond-mat gr-qc hep-ex hep-lat hep-ph hep-th math-ph nlin nucl-ex nucl-th physics quant-ph"
 )
+_PHYSICS = frozenset(_ARCHIVES.split())
 
 
 def set_of(category: str) -> str:
@@ -29,13 +29,13 @@ def set_of(category: str) -> str:
     group = "physics" if archive in _PHYSICS else archive
     if subject:
         return f"{group}:{archive}:{subject}"
-    return archive if group == archive and archive != "physics" else f"{group}:{archive}"
+    return f"{group}:{archive}" if archive in _PHYSICS else archive
 
 
 def read_arxiv(
     folder: Path,
     category: str = "",
-    set: str = "",  # noqa: A002 - OAI-PMH's own word
+    set: str = "",
     *,
     base_url: str = BASE_URL,
     from_date: str = "",
