@@ -97,7 +97,7 @@ def _material(evidence: FeatureEvidence, phrases: Phrases) -> _Material | None:
 def _consider(
     share: FloatArray, count: npt.NDArray[np.integer], background: FloatArray
 ) -> npt.NDArray[np.intp]:
-    """Phrases that are in some of the positives and more often than elsewhere; fewer demands if none is left."""
+    """Phrases that are in some of the positives and more often than elsewhere; weaker demands if need be."""
     lift = (share + 1e-4) / (background + 1e-4)
     weight = share * np.log1p(lift)
     for least in (_MIN_POSITIVES, 2, 1):

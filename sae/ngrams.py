@@ -1,4 +1,4 @@
-"""Phrases of one to four words found in a token array, with their documents and their commonest written form."""
+"""Phrases of one to four words in a token array: where they are and how they are commonly written."""
 
 from dataclasses import dataclass
 

@@ -128,7 +128,7 @@ def prepare_phrases(
 def _sift(
     ngrams: Ngrams, tokens: Tokens, embeddings: npt.NDArray[np.float32], max_phrases: int
 ) -> tuple[Ngrams, list[str]]:
-    """Keep the phrases that read well and whose documents have something in common; also their written forms."""
+    """The phrases that read well and whose documents have something in common; their written forms."""
     centred = embeddings - embeddings.mean(0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
     coherences = readability.coherence(ngrams.contains, centred)

@@ -39,7 +39,7 @@ class LabelReader:
         return cls(phrases, phrases.vectors_of(list(position)), parts)
 
     def measures(self, label: int, documents: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """(len(documents), N_MEASURES): mean and largest cosine, mean prototype, mean and largest coverage."""
+        """(n, N_MEASURES): mean and largest cosine, mean prototype, mean and largest coverage."""
         if len(self.parts[label]) == 0:
             return np.zeros((len(documents), N_MEASURES), np.float32)
         scores = self.phrases.space.scores(documents, self.vectors.take(self.parts[label]))

@@ -9,11 +9,11 @@ from sae.ngrams import Ngrams, content_flags
 from sae.words import BOUNDARY, LINK_WORDS, Tokens
 
 # Words before a verb, words before a noun phrase. Their neighbours tell verbs from nouns without a tagger.
-_BEFORE_VERBS = frozenset(
-    "to we can may could not they will would must that which should might cannot i you it is are be been being
-    " "was were have has had does do did let us".split()
-)
-_ARTICLES = frozenset("the a an this these our their its each all any whether".split())
+_VERB_MARKS = """to we can may could not they will would must that which should might cannot i you it is are be been
+    being was were have has had does do did let us"""
+_BEFORE_VERBS = frozenset(_VERB_MARKS.split())
+_ARTICLE_WORDS = "the a an this these our their its each all any whether"
+_ARTICLES = frozenset(_ARTICLE_WORDS.split())
 
 _MIN_ENDS_RUN = 0.30  # the last word must end a chunk of contents at least so often: noun-like
 _MAX_VERB_LAST, _MAX_VERB_FIRST, _MAX_TO_LAST = 0.30, 0.45, 0.40
@@ -124,8 +124,7 @@ def empty_modifier(ngrams: Ngrams, coherences: np.ndarray) -> np.ndarray:
 
 
 def loose_link(ngrams: Ngrams, tokens: Tokens) -> np.ndarray:
-    """(n_phrases,) bool: joined by a small word without being a fixed expression ("networks and decision").
-    """
+    """(n_phrases,) bool: joined by a small word but no fixed expression ("networks and decision")."""
     index = {key: i for i, key in enumerate(ngrams.keys)}
     count = np.diff(ngrams.contains.indptr)
     loose = np.zeros(len(ngrams.keys), bool)

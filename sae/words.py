@@ -71,57 +71,14 @@ def singular(word: str) -> str:
     return word
 
 
-_SUFFIXES: tuple[str, ...] = tuple(
-    [
-        "isations",
-        "izations",
-        "isation",
-        "ization",
-        "ications",
-        "ication",
-        "ations",
-        "ation",
-        "ating",
-        "ative",
-        "ated",
-        "ates",
-        "ate",
-        "ings",
-        "ing",
-        "ments",
-        "ment",
-        "ities",
-        "ity",
-        "ness",
-        "ical",
-        "ally",
-        "ised",
-        "ized",
-        "ise",
-        "ize",
-        "ions",
-        "ion",
-        "ians",
-        "ian",
-        "ers",
-        "er",
-        "ors",
-        "or",
-        "ies",
-        "ed",
-        "es",
-        "al",
-        "ic",
-        "ly",
-        "s",
-        "y",
-        "e",
-    ]
-)
+_SUFFIX_LIST = """isations izations isation ization ications ication ations ation ating ative ated ates ate
+ings ing ments ment ities ity ness ical ally ised ized ise ize ions ion ians ian ers er ors or ies ed es al ic
+ly s y e"""
+_SUFFIXES = tuple(_SUFFIX_LIST.split())
 
 
 def stem(word: str) -> str:
-    """A rough stem under which inflections and derivations of a lower-case word meet (cluster, clustering)."""
+    """A rough stem under which the derivations of a lower-case word meet (cluster, clustering)."""
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word[: -len(suffix)]
