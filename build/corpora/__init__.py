@@ -1,4 +1,4 @@
-"""Where documents come from. A source is chosen by ``kind`` in a profile's table: {kind = "files", path = …}."""
+"""Where documents come from: ``kind`` in a profile's table chooses, as in {kind = "files", path = …}."""
 
 import hashlib
 import inspect
@@ -95,11 +95,11 @@ def read_corpus(
 
 
 def fingerprint(source: dict[str, Any]) -> str:
-    """Identity of a source's content, a hex sha256: while it is the same, the documents need not be read again.
+    """Identity of a source's content, a hex sha256; while it is the same, the documents are too.
 
-    files: the options and the file's sha256; of files over 1 GiB the sha256 of the size, the modification time
-    and the first and last 64 MiB, so a change in the middle that keeps all of these is not seen. python_docs:
-    the installed versions. synthetic: the options alone. arxiv: the options alone, since a finished harvest is
+    files: the options and the file's sha256; of files over 1 GiB the sha256 of size, modification time and the
+    first and last 64 MiB, so a change in the middle that keeps all of these is not seen. python_docs: the
+    installed versions. synthetic: the options alone. arxiv: the options alone, since a finished harvest is
     kept; delete its folder, or give another ``until_date``, to ask arXiv again.
     """
     kind, options = _checked(source)

@@ -1,8 +1,8 @@
 """A polite OAI-PMH harvest that goes on where it stopped: one compressed file a page, and a small state.
 
-oaipmh-scythe makes the requests. Waiting, retrying and parsing are done here, because its parser recovers from
-broken XML, which turns a page that was cut short into a shorter page without an error and without the token
-that leads on; because it reads Retry-After only as a number; and because it keeps nothing.
+oaipmh-scythe makes the requests. Waiting, retrying and parsing are done here, because its parser recovers
+from broken XML, which turns a page that was cut short into a shorter page, without an error and without the
+token that leads on; because it reads Retry-After only as a number; and because it keeps nothing.
 """
 
 import gzip
@@ -26,6 +26,7 @@ from sae.progress import Progress, silent
 
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
 _MAX_WAIT = 3600.0  # seconds; a server that asks for more is asked again later, by the user
+_MAX_EXPIRED = 10  # tokens of one harvest; more means a service that cannot page
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 
 Record = dict[str, Any]
@@ -64,6 +65,7 @@ class _State:
     token: str = ""
     latest: str = ""  # datestamp of the last record
     in_order: bool = True  # whether datestamps have only grown so far
+    n_expired: int = 0
     done: bool = False
 
 
@@ -102,7 +104,7 @@ class Harvest:
                 progress(state.n_records, max(state.total, state.n_records), f"page {state.n_pages}")
 
     def records(self) -> Iterator[Record]:
-        """All records of the finished harvest, each identifier once in its latest form, without deleted ones."""
+        """All records of a finished harvest, each identifier once in its latest form, without deleted ones."""
         last: dict[str, tuple[int, int]] = {}
         for place, record in self._stored():
             last[record["identifier"]] = place
@@ -151,11 +153,16 @@ class Harvest:
         self._write_state()
 
     def _begin_again(self) -> None:
-        """A token expires after a day or so. Where records came in order of change, go on from the last change."""
+        """A token expires after a day or so. Records that came in order of change go on from the last one."""
         state = self._state
         if not state.token:
             raise UserError(f"{self.options.base_url} refuses its own first page: bad resumption token.")
         state.token = ""
+        state.n_expired += 1
+        if state.n_expired > _MAX_EXPIRED:
+            raise UserError(
+                f"{self.options.base_url} refused {_MAX_EXPIRED} of its own tokens; start again later."
+            )
         if state.in_order and state.latest and state.query.get("from") != state.latest[:10]:
             state.query = {**state.query, "from": state.latest[:10]}
         else:
@@ -165,14 +172,11 @@ class Harvest:
         self._write_state()
 
     def _fetch(self, client: Scythe, query: dict[str, str]) -> etree._Element:
-        """One whole page, asked for again with growing pauses while the service is busy or the answer is cut."""
+        """One whole page, asked for again with growing pauses while the service is busy or answers cut."""
         for attempt in range(self.options.max_retries + 1):
             wait = min(2.0**attempt * max(self.options.delay, 0.01), _MAX_WAIT)
             try:
-                response = client.harvest(query).http_response
-                return etree.fromstring(
-                    response.content, etree.XMLParser(resolve_entities=False, huge_tree=True)
-                )
+                return _parse_page(client.harvest(query).http_response.content, mend=attempt > 0)
             except (etree.XMLSyntaxError, AttributeError):
                 # AttributeError: the client's own look at an answer that holds no XML at all.
                 problem = "an answer that is not whole XML"
@@ -186,7 +190,7 @@ class Harvest:
                 wait = max(wait, _retry_after(error.response.headers.get("retry-after", "")))
                 if wait > _MAX_WAIT:
                     raise UserError(
-                        f"{self.options.base_url} asks to wait {wait / 60:.0f} minutes; start again after that, "
+                        f"{self.options.base_url} asks to wait {wait / 60:.0f} minutes; start again then, "
                         f"and the harvest goes on where it stopped."
                     ) from None
             except httpx2.TransportError as error:
@@ -194,8 +198,8 @@ class Harvest:
             if attempt < self.options.max_retries:
                 self._sleep(wait)
         raise UserError(
-            f"{self.options.base_url} failed {self.options.max_retries + 1} times ({problem}); start again later, "
-            f"and the harvest goes on after {self._state.n_records:,} records."
+            f"{self.options.base_url} failed {self.options.max_retries + 1} times ({problem}); start again "
+            f"later, and the harvest goes on after {self._state.n_records:,} records."
         )
 
     def _page(self, number: int) -> Path:
@@ -224,6 +228,16 @@ class Harvest:
         with gzip.open(partial, "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)
         partial.replace(path)
+
+
+def _parse_page(content: bytes, mend: bool) -> etree._Element:
+    """A page's root element. Raises XMLSyntaxError when it is broken.
+
+    With ``mend``, a page that is broken again but came whole (one bad character in an abstract) is recovered.
+    """
+    whole = content.rstrip().endswith(b"</OAI-PMH>")
+    parser = etree.XMLParser(resolve_entities=False, huge_tree=True, recover=mend and whole)
+    return etree.fromstring(content, parser)
 
 
 def _retry_after(value: str) -> float:

@@ -1,4 +1,4 @@
-"""Documents about planted topics of a known hierarchy: for tests, and to compare features with a ground truth."""
+"""Documents about planted topics of a known hierarchy: for tests, and as a ground truth for features."""
 
 import datetime
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ class PlantedTruth:
     """What was planted.
 
     names: narrower topics first, broad ones after them, n_topics in all. parents: (n_topics,) int32, index of
-    each topic's broad topic, −1 for a broad one. mentions: (n_documents, n_topics) bool, whether a document is
-    about a topic; a document about a narrower topic is also about its parent.
+    each topic's broad topic, −1 for a broad one. mentions: (n_documents, n_topics) bool, whether a document
+    is about a topic; a document about a narrower topic is also about its parent.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class PlantedTruth:
 
 
 def read_synthetic(n_documents: int = 900, seed: int = 0) -> Iterator[RawDocument]:
-    """``n_documents`` different documents of three to eight sentences about one to three narrower topics each.
+    """``n_documents`` documents of four to ten sentences, each about one to three narrower topics.
 
     The same arguments give the same documents; the first topic listed under ``categories`` is the main one.
     Raises UserError for a number that is not between 1 and a million.
