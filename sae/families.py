@@ -4,7 +4,7 @@ O'Neill et al. 2024, section 4.2 and appendix D: co-occurrence is normalised by 
 weak links are dropped, a maximum spanning forest is kept and directed from denser to sparser features, and
 every feature with several children heads a family of all its descendants.
 
-Everything is sparse and goes over the rows of C in blocks, so 2,000 and 100,000 features take the same road.
+Everything is sparse and goes over C row by row, so 2,000 and 100,000 features take the same road.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ from scipy.special import pdtrc
 
 from sae.cooccurrence import Cooccurrence
 from sae.errors import UserError
-
-_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -105,18 +103,17 @@ def normalised(
     position = np.full(len(n_active), -1, np.int64)
     position[kept] = np.arange(len(kept))
     rows, columns, shares = [], [], []
-    for start in range(0, len(kept), _ROWS_AT_ONCE):
-        for at, i in enumerate(kept[start : start + _ROWS_AT_ONCE], start):
-            entries = slice(together.offsets[i], together.offsets[i + 1])
-            partners = position[together.features[entries]]
-            counts = together.counts[entries].astype(np.float64)
-            own, other = float(n_active[i]), n_active[together.features[entries]].astype(np.float64)
-            share = counts / np.maximum(np.minimum(own, other), 1)
-            strong = (partners > at) & (share >= config.threshold)
-            strong[strong] = pdtrc(counts[strong] - 1, own * other[strong] / n_documents) <= largest
-            rows.append(np.full(int(strong.sum()), at, np.int64))
-            columns.append(partners[strong])
-            shares.append(share[strong])
+    for at, i in enumerate(kept):
+        entries = slice(together.offsets[i], together.offsets[i + 1])
+        features = together.features[entries]
+        partners, counts = position[features], together.counts[entries].astype(np.float64)
+        own, other = float(n_active[i]), n_active[features].astype(np.float64)
+        share = counts / np.maximum(np.minimum(own, other), 1)
+        strong = (partners > at) & (share >= config.threshold)
+        strong[strong] = pdtrc(counts[strong] - 1, own * other[strong] / n_documents) <= largest
+        rows.append(np.full(int(strong.sum()), at, np.int64))
+        columns.append(partners[strong])
+        shares.append(share[strong])
     if not rows:
         return sp.csr_matrix((len(kept), len(kept)))
     entries_of = (np.concatenate(shares), (np.concatenate(rows), np.concatenate(columns)))
