@@ -1,18 +1,49 @@
 """Stage: read a corpus, clean it, and write its documents and what was left out."""
 
+from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from build.corpora import fingerprint, read_corpus
+from build.corpora.clean import CleaningPolicy, clean_to_parquet
 from build.work import Target, Work
 from sae import schema
+from sae.errors import UserError
 
 
 def settings(target: Target) -> object:
-    from build.corpora import fingerprint
-
     return [fingerprint(target.corpus.source), target.corpus.cleaning]
 
 
 def run(work: Work) -> dict[str, Any]:
-    raise NotImplementedError
+    corpus = work.target.corpus
+    try:
+        policy = CleaningPolicy(**corpus.cleaning)
+    except TypeError as error:
+        raise UserError(f"The cleaning table of corpus {corpus.name!r} does not fit: {error}.") from None
+    report = clean_to_parquet(
+        read_corpus(corpus.source, work.cache, work.progress),
+        work.out / schema.DOCUMENTS,
+        work.out / schema.QUARANTINE,
+        policy,
+        work.progress,
+    )
+    return {
+        "n_documents": report.n_kept,
+        "n_read": report.n_read,
+        "quarantined": dict(report.reasons.most_common()),
+        "source": describe(corpus.source),
+    }
+
+
+def describe(source: dict[str, Any]) -> str:
+    """A source in words, without folders of this machine."""
+    kind = source["kind"]
+    if kind == "python_docs":
+        return f"documentation strings of installed packages, collection {source['collection']}"
+    if kind == "files":
+        return f"the file {Path(source['path']).name}" + (
+            f", category {source['category']}" if source.get("category") else ""
+        )
+    if kind == "arxiv":
+        return f"arXiv metadata, harvested by OAI-PMH: {source.get('category') or source.get('set')}"
+    return "documents generated from planted topics"

@@ -18,7 +18,17 @@ from build.plan import Job
 from sae import schema
 from sae.manifest import FileEntry, Manifest, StoreError, damages, file_sha256, read_manifest, walk_files
 
-_PACKAGES = ("numpy", "torch", "zarr", "pyarrow", "scipy", "scikit-learn", "numba", "onnxruntime", "tokenizers")
+_PACKAGES = (
+    "numpy",
+    "torch",
+    "zarr",
+    "pyarrow",
+    "scipy",
+    "scikit-learn",
+    "numba",
+    "onnxruntime",
+    "tokenizers",
+)
 
 Part = tuple[Job, Path, dict[str, Any]]  # a job, its output folder, and what was recorded when it ended
 
@@ -115,9 +125,11 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _jsonable(value: Any) -> Any:
-    """The configuration as JSON, without nulls; a key is never part of it, and addresses lose user and password."""
+    """The configuration as JSON: no nulls, no folders of this machine, no user and password in addresses."""
     if isinstance(value, dict):
-        return {str(k): _jsonable(v) for k, v in value.items() if v is not None}
+        return {
+            str(k): Path(v).name if k == "path" else _jsonable(v) for k, v in value.items() if v is not None
+        }
     if isinstance(value, list | tuple):
         return [_jsonable(v) for v in value]
     if isinstance(value, str) and "://" in value and "@" in value:

@@ -118,6 +118,7 @@ SCORE_NAMES = (
     "pearson_papers",
     "f1_papers",
     "detection",
+    "embedding",
     "cohesion",
 )
 SCORE_COLUMNS = pa.schema(
@@ -163,4 +164,5 @@ EVIDENCE_COLUMNS = pa.schema(
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 24
+DOCUMENTS_A_GROUP = 512  # documents in a Parquet row group: what is decoded to show one of them
 NEIGHBOURS = 5  # similar, dissimilar and co-occurring features kept for each feature

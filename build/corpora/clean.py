@@ -264,7 +264,7 @@ def clean_to_parquet(
         for kept, quarantined in clean_batches(documents, policy, progress, total=total, report=report):
             for table, target in ((kept, writer), (quarantined, quarantine_writer)):
                 if table.num_rows:
-                    target.write_table(table)
+                    target.write_table(table, row_group_size=schema.DOCUMENTS_A_GROUP)
     if not report.n_kept:
         raise UserError(f"No document is left after cleaning: {report}.")
     return report

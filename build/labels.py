@@ -1,0 +1,115 @@
+"""Stage: label the features of every SAE of a corpus without a language model, and score the labels."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from build.embedders import embed_corpus, make_embedder
+from build.embeddings import embedded_texts
+from build.work import Target, Work
+from sae import schema
+from sae.arrays import Group, write_table
+from sae.errors import UserError
+from sae.evidence import ByFeature, draw_evidence
+from sae.label_scores import score_labels
+from sae.labels import label_features
+from sae.phrases import Phrases, prepare_phrases
+from sae.progress import Progress
+
+LABELS = "labels.parquet"
+SCORES = "scores.parquet"
+CODE = (
+    "sae/words.py", "sae/ngrams.py", "sae/readability.py", "sae/phrases.py", "sae/phrase_space.py",
+    "sae/evidence.py", "sae/interpret.py", "sae/predictor.py", "sae/labels.py", "sae/label_scores.py",
+    "sae/scores.py",
+)  # fmt: skip
+OVERRIDE_COLUMNS = ("corpus", "sae", "feature_id", "label")
+
+
+def settings(target: Target) -> object:
+    overrides = {name: read_overrides(target, name) for name in target.sae_names}
+    return [target.config.seed, overrides, list(target.sae_names)]
+
+
+def run(work: Work) -> dict[str, Any]:
+    names = work.target.sae_names
+    steps = _Steps(work.progress, 1 + 3 * len(names))
+    embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, allow_pickle=False).astype(np.float32)
+    phrases = _phrases(work, embeddings, steps.next("phrases"))
+    scores: dict[str, dict[str, Any]] = {}
+    for name in names:
+        latents = Group(work.input("encode", name) / schema.LATENTS, schema.LATENT_ARRAYS)
+        entries = ByFeature(
+            latents.read("offsets"), latents.read("documents"), latents.read("activations").astype(np.float32)
+        )
+        seed = work.target.config.seed
+        evidence = draw_evidence(embeddings, entries, seed, steps.next(f"{name} evidence"))
+        overrides = read_overrides(work.target, name)
+        labelled = label_features(phrases, evidence, overrides, steps.next(f"{name} labels"))
+        scored = score_labels(labelled.labels, phrases, evidence, seed, steps.next(f"{name} scores"))
+        (work.out / name).mkdir()
+        write_table(work.out / name / LABELS, labelled.table)
+        write_table(work.out / name / SCORES, scored.table)
+        write_table(work.out / name / schema.EVIDENCE, scored.evidence.cast(schema.EVIDENCE_COLUMNS), 4096)
+        scores[name] = _summary(scored.table)
+    return {"labels": scores}
+
+
+def _phrases(work: Work, embeddings: np.ndarray, progress: Progress) -> Phrases:
+    table = pq.read_table(work.input("documents") / schema.DOCUMENTS, columns=["title", "text"])
+    texts = embedded_texts(table["title"].to_pylist(), table["text"].to_pylist())
+    embedder = make_embedder(work.target.config.embedder)
+    cache = work.cache / "embeddings.sqlite"
+    return prepare_phrases(texts, embeddings, lambda shown: embed_corpus(embedder, shown, cache), progress)
+
+
+def _summary(table: pa.Table) -> dict[str, Any]:
+    """What the About page says of an SAE's labels: how many were scored, and the median scores."""
+    scored = table.filter(pa.compute.equal(table["status"], "scored"))
+    facts: dict[str, Any] = {"features": table.num_rows, "scored": scored.num_rows}
+    for name in ("pearson_random", "pearson_matched", "f1_random", "f1_matched"):
+        values = scored[name].drop_null().to_numpy()
+        facts[name] = round(float(np.median(values)), 3) if len(values) else None
+    return facts
+
+
+def read_overrides(target: Target, sae: str) -> dict[int, str]:
+    """Labels that a person wrote for one SAE: a CSV file with the columns corpus, sae, feature_id, label."""
+    path = Path(target.config.overrides)
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := set(OVERRIDE_COLUMNS) - set(reader.fieldnames or ()):
+                raise UserError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
+            rows = [row for row in reader if (row["corpus"], row["sae"]) == (target.corpus.name, sae)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}).") from None
+    try:
+        return {int(row["feature_id"]): row["label"] for row in rows}
+    except ValueError as error:
+        raise UserError(f"{path}: feature_id must be a whole number ({error}).") from None
+
+
+class _Steps:
+    """One progress for a stage made of several: each part counts as a share of the whole."""
+
+    _FINE = 1000
+
+    def __init__(self, progress: Progress, parts: int) -> None:
+        self._progress, self._parts, self._part = progress, parts, -1
+
+    def next(self, name: str) -> Progress:
+        self._part += 1
+        part = self._part
+
+        def report(done: int, total: int, note: str = "") -> None:
+            share = done / total if total else 0.0
+            self._progress(round((part + share) * self._FINE), self._parts * self._FINE, f"{name}: {note}")
+
+        return report
