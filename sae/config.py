@@ -85,6 +85,8 @@ class TrainConfig:
     """Number of first steps over which the learning rate rises linearly to its full value."""
     final_decay: float = 0.0
     """Share of the steps, at the end, over which the learning rate falls linearly towards 0."""
+    encoder_start: float | None = None
+    """Length of the encoder's rows at the start; None: reconstructions start at the norm of the inputs."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
@@ -96,6 +98,10 @@ class TrainConfig:
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _refuse_unless(value > 0, f"TrainConfig.{name} is {value}; it must be more than 0.")
+        _refuse_unless(
+            self.encoder_start is None or self.encoder_start > 0,
+            f"TrainConfig.encoder_start is {self.encoder_start}; it must be more than 0, or None.",
+        )
         for name in ("input_noise", "encoder_decay"):
             value = getattr(self, name)
             _refuse_unless(value >= 0, f"TrainConfig.{name} is {value}; it must be 0 or more.")

@@ -57,18 +57,24 @@ def encoder_magnitude(centred: FloatArray, W_dec: FloatArray, k: int) -> float:
 
 
 def initial_parameters(
-    config: SAEConfig, embeddings: Embeddings, rows: RowArray, standardisation: Standardisation, seed: int
+    config: SAEConfig,
+    embeddings: Embeddings,
+    rows: RowArray,
+    standardisation: Standardisation,
+    seed: int,
+    encoder_start: float | None = None,
 ) -> Parameters:
     """First weights in float32: random unit decoder rows, encoder rows parallel to them, pre_bias the
-    geometric median of a sample of the standardised training rows, latent_bias 0."""
+    geometric median of a sample of the standardised training rows, latent_bias 0. ``encoder_start``: length
+    of the encoder rows, None for ``encoder_magnitude`` of a sample."""
     random = start_generator(seed)
     sample = np.sort(random.choice(rows, min(MEDIAN_ROWS, len(rows)), replace=False))
     z = standardisation.apply(read_rows(embeddings, sample))
     pre_bias = geometric_median(z).astype(np.float32)
     W_dec = random.standard_normal((config.n_latents, config.d_in), dtype=np.float32)
     W_dec /= np.linalg.norm(W_dec, axis=1, keepdims=True)
-    some = z[random.choice(len(z), min(MAGNITUDE_ROWS, len(z)), replace=False)] - pre_bias
-    magnitude = encoder_magnitude(some, W_dec, config.k)
+    some = random.choice(len(z), min(MAGNITUDE_ROWS, len(z)), replace=False)
+    magnitude = encoder_start or encoder_magnitude(z[some] - pre_bias, W_dec, config.k)
     return Parameters(
         W_enc=W_dec * np.float32(magnitude),
         W_dec=W_dec,

@@ -96,7 +96,9 @@ def _make_stepper(
     embeddings: Embeddings,
     rows: RowArray,
 ) -> Stepper:
-    parameters = initial_parameters(sae_config, embeddings, rows, standardisation, train_config.seed)
+    parameters = initial_parameters(
+        sae_config, embeddings, rows, standardisation, train_config.seed, train_config.encoder_start
+    )
     dead_after = train_config.dead_after or len(rows)
     if path == "fast":
         # Compiling costs seconds even from its cache; runs on the reference path do without.
