@@ -18,7 +18,7 @@ from sae.statistics import nearest
 
 _WORD = re.compile(r"[^\W_]+")
 _SMALL_WORDS = frozenset(
-    [
+    (
         "a",
         "an",
         "and",
@@ -35,10 +35,8 @@ _SMALL_WORDS = frozenset(
         "over",
         "the",
         "to",
-        "under",
-        "via",
         "with",
-    ]
+    )
 )
 IDENTICAL_COSINE = 0.95
 """From this cosine on two directions are called identical (the papers' near-perfectly aligned pairs)."""
