@@ -12,7 +12,7 @@ import streamlit as st  # noqa: E402
 
 from dashboard import data, frame, state  # noqa: E402
 
-st.set_page_config(page_title="Sextant", page_icon=":material/explore:", layout="wide")
+st.set_page_config(page_title="Sextant", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 
 VIEWS = ("search", "features", "families", "splitting", "domains", "training", "evaluation", "about")
 _FOLDER = Path(__file__).parent / "views"

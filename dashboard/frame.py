@@ -1,13 +1,16 @@
 """What every page shares: the heading with the corpus and SAE switches, and errors as one calm sentence."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
 
 from dashboard import data, state
-from dashboard.text import safe_text
+from dashboard.text import plain_text, safe_text
 from sae.errors import UserError
+
+_COMMAND = re.compile(r"[\w =./-]{1,80}")
 
 
 @contextmanager
@@ -16,7 +19,19 @@ def calm() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.warning(safe_text(str(error), limit=1000), icon=":material/info:")
+        st.warning(_with_commands(str(error)), icon=":material/info:")
+
+
+def _with_commands(sentence: str) -> str:
+    """Markdown for a sentence in which commands stand between backquotes."""
+    shown = []
+    for i, part in enumerate(sentence.split("`")):
+        if i % 2 and _COMMAND.fullmatch(part):
+            shown.append(f"`{part}`")
+        else:
+            before, after = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
+            shown.append(before + safe_text(part, limit=1000) + (after if part.strip() else ""))
+    return "".join(shown)
 
 
 def header(title: str, sentence: str) -> None:
@@ -62,11 +77,12 @@ def _switched() -> None:
 
 
 def _corpus_title(name: str) -> str:
-    return f"{name} · {data.corpus(name).n_documents:,}"
+    reader = data.corpus(name)
+    return f"{plain_text(reader.facts.get('title') or name, 40)} · {reader.n_documents:,}"
 
 
 def _sae_title(corpus_name: str, name: str) -> str:
     facts = data.sae(corpus_name, name).facts
     if "k" in facts and "n_latents" in facts:
-        return f"{name} · k {facts['k']} of {facts['n_latents']:,}"
+        return f"{name} · {facts['k']} of {facts['n_latents']:,}"
     return name

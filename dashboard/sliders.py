@@ -55,21 +55,24 @@ def _heading(steered: Steered, changed: bool, touched: bool) -> None:
             help="Give every feature back its own activation.",
             on_click=state.clear_edits,
         )
-    st.progress(
-        min(1.0, max(0.0, steered.fidelity)),
-        text=f"Fidelity **{signed(steered.fidelity)}** :small[:gray[{_in_words(steered.fidelity, changed)}]]",
-    )
+    with st.container(gap="xsmall"):
+        st.markdown(
+            f"Fidelity **{signed(steered.fidelity)}** :gray[· {_in_words(steered.fidelity, changed)}]",
+            help="Cosine between your query and the steered one. At 1 nothing is changed; below about .75 the "
+            "results follow the edits more than your words.",
+        )
+        st.progress(min(1.0, max(0.0, steered.fidelity)))
 
 
 def _in_words(fidelity: float, changed: bool) -> str:
-    """What a fidelity means; the cosine of the steered query with the original one."""
+    """What a fidelity means."""
     if not changed:
-        return "cosine with your query: nothing is changed"
+        return "nothing is changed"
     if fidelity >= 0.9:
-        return "cosine with your query: close to it"
+        return "close to your query"
     if fidelity >= 0.75:
-        return "cosine with your query: clearly moved"
-    return "cosine with your query: far from it"
+        return "clearly moved"
+    return "far from your query"
 
 
 def _slider_row(row: pd.Series, original: float, value: float | None) -> None:
@@ -78,13 +81,12 @@ def _slider_row(row: pd.Series, original: float, value: float | None) -> None:
     key = f"slider-{'-'.join(state.selected())}-{feature_id}-{ends.low}-{ends.high}"
     at = ends.original if value is None else value
     edited = value is not None and value != original
-    with st.container(gap=None, key=f"row-{feature_id}"):
+    with st.container(gap="xxsmall", key=f"row-{feature_id}"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
             with st.container():
-                note = _shown(original, ends)
-                if edited:
-                    note += f" → **{_shown(at, ends)}**"
-                feature_chip(row, key=f"active-{feature_id}", note=note, steer=False)
+                feature_chip(row, key=f"active-{feature_id}", steer=False)
+            if edited:
+                st.markdown(f":gray[{_shown(original, ends)} →] **{_shown(at, ends)}**", width="content")
             st.button(
                 ":material/restart_alt:",
                 key=f"reset-{feature_id}",

@@ -10,7 +10,7 @@ from sae.steer import Steered, steer
 RESULTS = 10
 _EXAMPLES = 3
 _TITLE_MATCHES = 8
-_BOX = "query-box"
+_BOX, _EXAMPLES_KEY = "query-box", "examples"
 
 
 def query_row() -> None:
@@ -29,20 +29,24 @@ def query_row() -> None:
             max_chars=state.MAX_QUERY_CHARACTERS,
             on_change=lambda: state.set_query(st.session_state[_BOX]),
         )
-        st.button("Search", type="primary")
+        st.button("Search")
     texts, _ = data.example_queries(state.selected()[0])
     others = [example for example in texts if example != text][:_EXAMPLES]
     if others:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.caption("Try", width="content")
-            for number, example in enumerate(others):
-                st.button(
-                    safe_text(example, 90),
-                    key=f"example-{number}",
-                    type="tertiary",
-                    on_click=state.set_query,
-                    args=(example, False),
-                )
+        st.pills(
+            "Try",
+            others,
+            key=_EXAMPLES_KEY,
+            format_func=lambda example: safe_text(example, 60),
+            label_visibility="collapsed",
+            on_change=_asked_example,
+        )
+
+
+def _asked_example() -> None:
+    if example := st.session_state[_EXAMPLES_KEY]:
+        state.set_query(example, typed=False)
+    st.session_state[_EXAMPLES_KEY] = None
 
 
 def _like_text(row: int) -> str:
@@ -116,8 +120,9 @@ def _results(corpus_name: str, vector: np.ndarray, steered: Steered) -> None:
         changed = f" · {len(gone)} new"
     elif rows.tolist() != before.tolist():
         changed = " · in another order"
-    st.subheader("Results", anchor=False)
-    st.caption(f"Top {len(rows)} of {search.n_documents:,} by cosine{changed}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Results", anchor=False, width="content")
+        st.caption(f"top {len(rows)} of {search.n_documents:,} by cosine{changed}", width="content")
     cards.style()
     for place, (row, score, document) in enumerate(zip(rows.tolist(), scores.tolist(), found, strict=False)):
         change = places[row] - place if row in places else "new"
