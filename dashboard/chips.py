@@ -1,6 +1,7 @@
 """The feature chip: the one way in which a feature appears on any page.
 
-``label  reliability  density  +`` — the label leads to the feature's page, the plus steers the search with it.
+``label  reliability  density  +``: the label leads to the feature's page, the plus steers the search with it.
+A dashed border and a grey score say: do not rely on this label.
 """
 
 import math
@@ -16,13 +17,13 @@ from dashboard.text import plain_text, safe_text
 FEATURES_PAGE = "views/features.py"
 SEARCH_PAGE = "views/search.py"
 
-# When a label may be believed: it predicted its labelling half well, or tells its documents from their nearest
-# neighbours in the other half.
+# When a label may be believed: it predicted its labelling half well, or tells its documents from their
+# nearest neighbours in the other half.
 RELIABLE_OBJECTIVE = 0.65
 RELIABLE_PEARSON_MATCHED = 0.5
 
-# A raised feature starts here: about this many times its 95 % activation leaves the steered query at cosine .90
-# to the original.
+# A raised feature starts here: about this many times its 95 % activation leaves the steered query at cosine
+# .90 to the original.
 STRENGTH = 1.3
 _LABEL_LIMIT = 64
 
@@ -58,20 +59,27 @@ def reliable_rows(table: pd.DataFrame) -> pd.Series:
     return good.fillna(False) & table["status"].eq("scored")
 
 
+def feature_row(table: pd.DataFrame, feature_id: int) -> pd.Series:
+    """One row of a feature table, which is indexed by feature_id."""
+    row = table.loc[feature_id]
+    assert isinstance(row, pd.Series)  # ids are unique
+    return row
+
+
 def feature_name(row: Mapping[str, Any] | pd.Series) -> str:
     """The label, or the number of a feature that has none. Plain text."""
     return plain_text(row["label"], limit=120) or f"feature {int(row['feature_id'])}"
 
 
 def percent(share: Any) -> str:
-    """A share of documents with two significant digits: ``2.1 %``, ``0.034 %``."""
+    """A share of documents with two significant digits: ``2.1 %``, ``0.034 %`` (the space does not break)."""
     found = number(share)
     if found is None:
         return "–"
     if found <= 0:
-        return "0 %"
+        return "0\u00a0%"
     digits = max(0, 1 - math.floor(math.log10(100 * found)))
-    return f"{100 * found:.{min(digits, 4)}f} %"
+    return f"{100 * found:.{min(digits, 4)}f}\u00a0%"
 
 
 def signed(value: Any, digits: int = 2) -> str:
@@ -139,9 +147,9 @@ def feature_chip(
 ) -> None:
     """One feature: label (to its page), reliability, density, and a plus that steers the search with it.
 
-    row: a row of the feature table; key: unique on the page; note: a few words of ours after the label, such as
-    ``cosine 0.71``; corpus_and_sae: where the feature lives when that is not the session's choice (a feature of
-    another SAE cannot steer this one's search, so such a chip has no plus).
+    row: a row of the feature table; key: unique on the page; note: a few words of ours after the label, such
+    as ``cosine 0.71``; corpus_and_sae: where the feature lives when that is not the session's choice (a
+    feature of another SAE cannot steer this one's search, so such a chip has no plus).
     """
     says, colour = reliability(row)
     label = f"{safe_text(feature_name(row), _LABEL_LIMIT)} :{colour}-badge[{says}]"
@@ -151,7 +159,8 @@ def feature_chip(
     parameters = state.feature_parameters(int(row["feature_id"]))
     if corpus_and_sae is not None:
         parameters = parameters | dict(zip(("corpus", "sae"), corpus_and_sae, strict=True))
-    with st.container(horizontal=True, vertical_alignment="center", gap=None, key=f"chip-{key}", wrap=False):
+    place = f"chip-{key}" if colour == "primary" else f"chip-weak-{key}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall", key=place, wrap=False):
         st.page_link(FEATURES_PAGE, label=label, icon="", help=chip_help(row), query_params=parameters)
         if steer and corpus_and_sae is None and not row["dead"]:
             name = safe_text(feature_name(row), _LABEL_LIMIT)

@@ -2,7 +2,7 @@
 
 Artifacts may come from anywhere, so nothing in them may act: no markup, no image or link that fetches, no
 formula, no icon or colour directive, no invisible or direction-changing character. ``plain_text`` is for
-tables, charts and plain elements, ``safe_text`` for Markdown, ``html_text`` for the few pieces of our own HTML.
+tables, charts and plain elements, ``safe_text`` for Markdown, ``html_text`` for our few pieces of HTML.
 """
 
 import html
@@ -14,6 +14,7 @@ TITLE_LIMIT = 240
 ELLIPSIS = "…"
 
 _WORD_JOINER = "\u2060"
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters by name, empty to the eye
 _MAX_MARKS = 3  # combining marks on one letter; more of them paint over the neighbouring lines
 
 # Characters that begin a construct of Streamlit's Markdown anywhere in a line.
@@ -22,7 +23,9 @@ _ANYWHERE = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]<>#|~$&"})
 _AT_START = re.compile(r"^([-+=:]|\d+(?=[.)]))([.)])?")
 # Markdown's later passes look for these in the finished text, where an entity no longer hides them: icon and
 # emoji names between colons, web addresses, mail addresses. An invisible joiner inside breaks the pattern.
-_LATER_PASSES = re.compile(r":(?=[\w+-]+/?[\w+-]*:)|(?<=http):(?=//)|(?<=https):(?=//)|(?<=www)(?=\.)|(?=@\w)", re.I)
+_LATER_PASSES = re.compile(
+    r":(?=[\w+-]+/?[\w+-]*:)|(?<=http):(?=//)|(?<=https):(?=//)|(?<=www)(?=\.)|(?=@\w)", re.IGNORECASE
+)
 _DIRECTIVE_COLON = re.compile(r":(?=[^\s])")
 
 
@@ -62,7 +65,7 @@ def _visible(text: str) -> str:
             beside = text[position - 1 : position] + text[position + 1 : position + 2]
             if len(beside) == 2 and all(ord(c) > 0x2FF and unicodedata.category(c) != "Cf" for c in beside):
                 kept.append(char)
-        elif category in ("Cc", "Cf", "Cn", "Co") or char in "\u115f\u1160\u3164\uffa0":  # Hangul fillers are blank
+        elif category in ("Cc", "Cf", "Cn", "Co") or char in _BLANK_LETTERS:
             continue
         elif category in ("Mn", "Me"):
             marks += 1
