@@ -25,7 +25,7 @@ from sae.stepper import ADAM_BETAS, ADAM_EPSILON, CLIP_EPSILON, State, StepRepor
 
 Array = npt.NDArray[Any]
 
-CHUNK_ROWS = 128
+CHUNK_ROWS = 256
 """Documents of one piece of work."""
 LATENT_PIECES = 16
 """Pieces into which the latents are divided, by equal work."""
@@ -233,13 +233,14 @@ class FastStepper:
         decaying[-1] = 1 - learning_rate * self.train_config.encoder_decay
         n_latents = self.sae_config.n_latents
 
-        def arrays(name: str) -> tuple[Array, ...]:
-            return tuple(
-                array.reshape(-1, array.shape[-1])
-                for array in (
-                    self.weights[name], self.adam_mean[name], self.adam_square[name], getattr(gradients, name)
-                )
-            )  # fmt: skip
+        def arrays(name: str) -> tuple[Array, Array, Array, Array]:
+            shape = (-1, self.weights[name].shape[-1])
+            return (
+                self.weights[name].reshape(shape),
+                self.adam_mean[name].reshape(shape),
+                self.adam_square[name].reshape(shape),
+                getattr(gradients, name).reshape(shape),
+            )
 
         encoder, decoder = arrays("W_enc"), arrays("W_dec")
         shadow, none = self.selector.shadow, self.selector.no_shadow

@@ -1,6 +1,7 @@
 """How numba compiles the kernels of this package; imported before any of them is compiled."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
@@ -12,7 +13,9 @@ if _features.get("avx512f") and not _config.CPU_FEATURES:
     _config.CPU_NAME = llvm.get_host_cpu_name()
     _config.CPU_FEATURES = _features.flatten() + ",-prefer-256-bit"
 
-compiled = numba.njit(
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+_compile = numba.njit(
     # Sums may be reordered into vectors; NaN and infinity are refused before training.
     fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc"},
     error_model="numpy",
@@ -20,4 +23,9 @@ compiled = numba.njit(
     cache=True,
     nogil=True,
 )
-"""Decorator of a kernel. It runs on the calling thread and lets other threads run Python meanwhile."""
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Decorator of a kernel. It runs on the calling thread and lets other threads run Python meanwhile."""
+    kernel: Any = _compile(function)
+    return cast(Kernel, kernel)
