@@ -18,8 +18,8 @@ MAX_WORDS_IN_LABEL = 8
 N_CANDIDATES = 6  # alternative labels kept for each feature
 _MAX_CONSIDERED = 250  # candidate phrases of a feature, by share times log lift
 _MIN_POSITIVES, _MIN_SHARE, _MIN_LIFT = 3, 0.04, 3.0
-_MIN_GAIN = 0.02  # what another phrase must add to the objective
-_SHARE_PRIOR = 0.05  # readers believe a phrase that they see in the documents
+_MIN_GAIN = 0.03  # what another phrase must add to the objective
+_SHARE_PRIOR = 0.3  # readers believe a phrase that they see in the documents
 _MATCHED_WEIGHT = 0.5
 _ACTIVATION_POWER = 0.5
 # One score of a document, before calibration: weights of the measures, then where it saturates.

@@ -73,7 +73,8 @@ def split_label(label: str) -> list[str]:
 
 def content_keys(text: str) -> list[str]:
     """Merged words of a phrase without the small ones (all of them if it has no others)."""
-    keys = [key for token in text.split() for key in word_key(token.strip(".,:;()[]\"'")).split(" ") if key]
+    words = text.replace("-", " ").split()
+    keys = [key for word in words if (key := word_key(word.strip(".,:;()[]\"'")))]
     content = [key for key in keys if key not in STOP_WORDS and key not in LINK_WORDS]
     return content or keys
 
@@ -147,30 +148,23 @@ def _sift(
         first.setdefault(written[i].casefold(), int(i))
     chosen = list(first.values())
     sifted = Ngrams(
-        [ngrams.keys[i] for i in chosen], [ngrams.forms[i] for i in chosen], ngrams.contains[:, chosen]
+        [ngrams.keys[i] for i in chosen],
+        [ngrams.forms[i] for i in chosen],
+        [ngrams.hyphens[i] for i in chosen],
+        ngrams.contains[:, chosen],
     )
     return sifted, [written[i] for i in chosen]
 
 
 def _document_words(tokens: Tokens) -> tuple[sparse.csr_matrix, dict[str, int]]:
-    """(n_documents, n_words) CSR of ones: merged words in each document; hyphenated words count for their
-    parts.
-    """
-    vocabulary: dict[str, int] = {}
-    parts = [[vocabulary.setdefault(part, len(vocabulary)) for part in key.split(" ")] for key in tokens.keys]
-    word = tokens.key[tokens.surface]
-    rows, columns = [], []
-    for place in range(max((len(part) for part in parts), default=0)):
-        column = np.asarray([part[place] if place < len(part) else -1 for part in parts])[word]
-        used = (column >= 0) & (word > 0)
-        rows.append(tokens.document[used].astype(np.int64))
-        columns.append(column[used])
-    pairs = np.unique(np.concatenate(rows) * len(vocabulary) + np.concatenate(columns))
+    """(n_documents, n_words) CSR of ones: the merged words of each document; and their columns."""
+    word = tokens.key[tokens.surface].astype(np.int64)
+    pairs = np.unique(tokens.document.astype(np.int64)[word > 0] * len(tokens.keys) + word[word > 0])
     matrix = sparse.csr_matrix(
-        (np.ones(len(pairs), np.float32), (pairs // len(vocabulary), pairs % len(vocabulary))),
-        shape=(tokens.n_documents, len(vocabulary)),
+        (np.ones(len(pairs), np.float32), (pairs // len(tokens.keys), pairs % len(tokens.keys))),
+        shape=(tokens.n_documents, len(tokens.keys)),
     )
-    return matrix, vocabulary
+    return matrix, {key: i for i, key in enumerate(tokens.keys)}
 
 
 def _phrase_words(

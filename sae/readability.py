@@ -9,8 +9,8 @@ from sae.ngrams import Ngrams, content_flags
 from sae.words import BOUNDARY, LINK_WORDS, Tokens
 
 # Words before a verb, words before a noun phrase. Their neighbours tell verbs from nouns without a tagger.
-_VERB_MARKS = """to we can may could not they will would must that which should might cannot i you it is are be been
-    being was were have has had does do did let us"""
+_VERB_MARKS = """to we can may could not they will would must that which should might cannot i you it is are be
+been being was were have has had does do did let us"""
 _BEFORE_VERBS = frozenset(_VERB_MARKS.split())
 _ARTICLE_WORDS = "the a an this these our their its each all any whether"
 _ARTICLES = frozenset(_ARTICLE_WORDS.split())
@@ -45,6 +45,7 @@ def word_statistics(tokens: Tokens) -> WordStatistics:
     before = np.r_[BOUNDARY, lower[:-1]]
     after = np.r_[lower[1:], BOUNDARY]
     content, _ = content_flags(tokens)
+    run_ends = ~np.r_[content[1:], False]
 
     def members(words: frozenset[str]) -> np.ndarray:
         return np.asarray([word in words for word in tokens.lowers], bool)
@@ -57,7 +58,7 @@ def word_statistics(tokens: Tokens) -> WordStatistics:
     article_follows = members(_ARTICLES)[after]
     return WordStatistics(
         count=count,
-        ends_run=share(~content[after]),
+        ends_run=share(run_ends),
         after_verb_mark=share(members(_BEFORE_VERBS)[before] | (tokens.starts & article_follows)),
         before_of=share(members(frozenset({"of"}))[after]),
         before_to=share(members(frozenset({"to"}))[after]),
@@ -148,7 +149,12 @@ def written_forms(ngrams: Ngrams, tokens: Tokens) -> list[str]:
     written: dict[int, str] = {}
     for surface in order:
         written.setdefault(int(tokens.lower[surface]), tokens.surfaces[surface])
-    return [" ".join(written[word] for word in form) for form in ngrams.forms]
+    return [
+        "".join(
+            written[word] + ("-" if hyphen else " ") for word, hyphen in zip(form, hyphens, strict=True)
+        ).rstrip(" ")
+        for form, hyphens in zip(ngrams.forms, ngrams.hyphens, strict=True)
+    ]
 
 
 def _parts(key: tuple[int, ...]) -> list[tuple[int, ...]]:

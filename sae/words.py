@@ -52,11 +52,13 @@ STOP_WORDS = (ENGLISH_STOP_WORDS | frozenset((_PAPER_WORDS + " " + _REFERENCE_WO
     {"computer", "system", "fire", "bill", "detail", "interest", "mill", "move", "cry"}
 )
 
+_WHOLE_STOPS = frozenset(word for word in STOP_WORDS if "-" in word)
+
 _FORMULA = re.compile(r"\$[^$]{0,300}\$|\\[a-zA-Z]+|https?://\S+|<[^<>\n]{1,60}>")
 _FIELD_MARK = re.compile(r":(?:param|type|return|returns|rtype|raises|keyword)\b[^:\n]{0,60}:|:[a-z:]+:(?=`)")
 _DOTTED_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _SNAKE_NAME = re.compile(r"(?<![^\W_])\w*_\w*")
-_TOKEN = re.compile(r"[^\W\d_][^\W_]*(?:[-'’][^\W_]+)*|\d[\w.]*|[^\s\w]|_")
+_TOKEN = re.compile(r"[^\W\d_][^\W_]*(?:['’][^\W_]+)*(?:-[^\W_]+(?:['’][^\W_]+)*)*|\d[\w.]*|[^\s\w]|_")
 _TITLE_END = "\n\n"
 
 
@@ -86,10 +88,9 @@ def stem(word: str) -> str:
 
 
 def word_key(surface: str) -> str:
-    """The merged form of one token: lower case, hyphens as spaces, possessive and plural removed."""
-    lower = surface.lower().replace("’", "'")
-    lower = lower.removesuffix("'s")
-    return " ".join(singular(part) for part in lower.replace("'", "").split("-") if part)
+    """The merged form of one word: lower case, possessive and plural removed."""
+    lower = surface.lower().replace("’", "'").removesuffix("'s")
+    return singular(lower.replace("'", ""))
 
 
 def plain_text(text: str) -> str:
@@ -108,15 +109,17 @@ class Tokens:
     """All tokens of a corpus in reading order, documents divided by boundaries. n_tokens long arrays:
 
     surface: int32 index into ``surfaces`` (0 = boundary); document: int32; in_title: bool (before the first
-    blank line); starts: bool (first token of its sentence).
-    ``surfaces``: distinct token strings as written; ``lower`` (n_surfaces,) int32 into ``lowers``; ``key``
-    (n_surfaces,) int32 into ``keys``, the merged words. Index 0 of each list is the boundary.
+    blank line); starts: bool (first token of its sentence); hyphen: bool (joined to the next token by a
+    hyphen: a hyphenated word is as many tokens as it has parts). ``surfaces``: distinct token strings as
+    written; ``lower`` (n_surfaces,) int32 into ``lowers``; ``key`` (n_surfaces,) int32 into ``keys``, the
+    merged words. Index 0 of each list is the boundary.
     """
 
     surface: np.ndarray
     document: np.ndarray
     in_title: np.ndarray
     starts: np.ndarray
+    hyphen: np.ndarray
     surfaces: list[str]
     lower: np.ndarray
     lowers: list[str]
@@ -130,6 +133,7 @@ def tokenise(texts: Sequence[str]) -> Tokens:
     ids: dict[str, int] = {"": BOUNDARY}
     surface: list[int] = []
     starts: list[bool] = []
+    hyphen: list[bool] = []
     document_ends = np.zeros(len(texts), np.int64)
     title_ends = np.zeros(len(texts), np.int64)
     for row, text in enumerate(texts):
@@ -138,16 +142,20 @@ def tokenise(texts: Sequence[str]) -> Tokens:
         for place, part in enumerate(parts):
             starting = True
             for token in _TOKEN.findall(plain_text(part)):
-                if token[0].isalpha():
-                    surface.append(ids.setdefault(token, len(ids)))
-                    starts.append(starting)
+                if token[0].isalpha() and token.lower() not in _WHOLE_STOPS:
+                    words = token.split("-")
+                    surface += [ids.setdefault(word, len(ids)) for word in words]
+                    starts += [starting] + [False] * (len(words) - 1)
+                    hyphen += [True] * (len(words) - 1) + [False]
                     starting = False
                 else:
                     surface.append(BOUNDARY)
                     starts.append(False)
+                    hyphen.append(False)
                     starting = starting or token in ".:?!;|`"
             surface.append(BOUNDARY)
             starts.append(False)
+            hyphen.append(False)
             if place == 0:
                 title_ends[row] = len(surface)
         document_ends[row] = len(surface)
@@ -162,6 +170,7 @@ def tokenise(texts: Sequence[str]) -> Tokens:
         document=document,
         in_title=in_title,
         starts=np.asarray(starts, bool),
+        hyphen=np.asarray(hyphen, bool),
         surfaces=surfaces,
         lower=lower,
         lowers=lowers,
