@@ -97,7 +97,7 @@ def read_corpus(
 def fingerprint(source: dict[str, Any]) -> str:
     """Identity of a source's content, a hex sha256; while it is the same, the documents are too.
 
-    files: the options and the file's sha256; of files over 1 GiB the sha256 of size, modification time and the
+    files: the options and the file's sha256; of files over 1 GiB that of size, modification time and the
     first and last 64 MiB, so a change in the middle that keeps all of these is not seen. python_docs: the
     installed versions. synthetic: the options alone. arxiv: the options alone, since a finished harvest is
     kept; delete its folder, or give another ``until_date``, to ask arXiv again.

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from build.corpora.source_tree import PublicDocument, SourceTree
+from build.corpora.source_tree import PublicDocument, SourceTree, literal_text
 
 _TORCH_MODULES = (
     "nn.functional",
@@ -27,13 +27,13 @@ def added_documents(tree: SourceTree) -> Iterator[PublicDocument]:
     if tree.name == "numpy":
         offered = tree.load("numpy")
         for call, _ in _calls(tree.path / "_core" / "_add_newdocs.py", "add_newdoc"):
-            if len(call.args) == 3 and (name := _text(call.args[1])):
+            if len(call.args) == 3 and (name := literal_text(call.args[1])):
                 if offered is None or name not in offered.imports:
                     continue
                 yield from _of_object(f"numpy.{name}", call.args[2])
     elif tree.name == "scipy":
         for call, _ in _calls(tree.path / "special" / "_add_newdocs.py", "add_newdoc"):
-            if len(call.args) == 2 and (name := _text(call.args[0])) and not name.startswith("_"):
+            if len(call.args) == 2 and (name := literal_text(call.args[0])) and not name.startswith("_"):
                 yield from _of_object(f"scipy.special.{name}", call.args[1])
     elif tree.name == "torch":
         for call, _ in _calls(tree.path / "_torch_docs.py", "add_docstr"):
@@ -41,7 +41,7 @@ def added_documents(tree: SourceTree) -> Iterator[PublicDocument]:
             if name.startswith("torch."):
                 yield from _of_object(name, call.args[1])
         for call, _ in _calls(tree.path / "_tensor_docs.py", "add_docstr_all"):
-            yield from _of_object(f"torch.Tensor.{_text(call.args[0])}", call.args[1])
+            yield from _of_object(f"torch.Tensor.{literal_text(call.args[0])}", call.args[1])
         for module in _TORCH_MODULES:
             base = tree.path.joinpath(*module.split("."))
             for file in (base / "__init__.py", base.with_suffix(".py")):
@@ -69,22 +69,9 @@ def _of_object(name: str, value: ast.expr) -> Iterator[PublicDocument]:
         return
     kind = "function"
     if isinstance(value, ast.Tuple) and len(value.elts) == 2:
-        kind, name, value = "method", f"{name}.{_text(value.elts[0])}", value.elts[1]
-    if name.split(".")[-1].startswith("_") or not (doc := _text(value)):
+        kind, name, value = "method", f"{name}.{literal_text(value.elts[0])}", value.elts[1]
+    if name.split(".")[-1].startswith("_") or not (doc := literal_text(value)):
         return
     if kind == "function" and len(parts := name.split(".")) > 2 and parts[-2][0].isupper():
         kind = "method"
     yield PublicDocument(name, name.rpartition(".")[0], kind, doc)
-
-
-def _text(value: ast.expr) -> str:
-    """A string put together from literals; what is filled in when the package runs is left out."""
-    if isinstance(value, ast.Constant):
-        return value.value if isinstance(value.value, str) else ""
-    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
-        return _text(value.left) + _text(value.right)
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):  # "…".format(…), "…".replace(…)
-        return _text(value.func.value)
-    if isinstance(value, ast.JoinedStr):
-        return "".join(_text(part) for part in value.values)
-    return ""

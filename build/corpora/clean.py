@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from build.corpora.document import RawDocument, Row, documents_table, quarantine_table
 from build.corpora.encoding import mend
-from build.corpora.fields import (
+from build.corpora.field_readers import (
     Notes,
     cut,
     first_sentence,

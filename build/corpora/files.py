@@ -73,8 +73,10 @@ class Columns:
         for column in fields(self):
             wanted = getattr(self, column.name)
             if wanted is None:
+                # No guess takes a column twice, but for the text, which may serve as the title as well.
+                taken = () if column.name == "text" else found.values()
                 guesses = (by_folded[g] for g in _GUESSES[column.name] if g in by_folded)
-                if guess := next((g for g in guesses if g not in found.values()), None):
+                if guess := next((g for g in guesses if g not in taken), None):
                     found[column.name] = guess
             elif wanted:
                 if wanted not in names:

@@ -90,15 +90,16 @@ def _inline(text: str) -> str:
 
 
 def _without_signature(lines: list[str]) -> list[str]:
-    """Drop leading lines such as ``dot(a, b, out=None)`` and ``abs(input) -> Tensor``."""
+    """Drop leading lines such as ``dot(a, b, out=None)``, ``abs(input) -> Tensor``, and longer ones."""
     start = 0
     while start < len(lines):
         line = lines[start].strip()
-        if line and not _SIGNATURE.match(line):
+        if line and line != "--" and not _SIGNATURE.match(line):
             break
-        if line and line.count("(") > line.count(")"):  # a signature over several lines
-            while start + 1 < len(lines) and lines[start].strip() and ")" not in lines[start]:
-                start += 1
+        depth = line.count("(") - line.count(")")
+        while depth > 0 and start + 1 < len(lines):
+            start += 1
+            depth += lines[start].count("(") - lines[start].count(")")
         start += 1
     return lines[start:]
 

@@ -169,6 +169,7 @@ class _Seen:
     def __init__(self, begin: int = 5, alike: float = 0.85) -> None:
         self._begin = begin
         self._alike = alike
+        self._texts: set[str] = set()
         self._by_beginning: dict[tuple[str, ...], list[frozenset[str]]] = {}
 
     def is_new(self, name: str, text: str) -> bool:
@@ -176,7 +177,8 @@ class _Seen:
         words = [w for w in re.findall(r"[a-z]+|\d+", text.lower()) if w not in own]
         block = self._by_beginning.setdefault(tuple(words[: self._begin]), [])
         bag = frozenset(words)
-        if any(len(bag & other) >= self._alike * len(bag | other) for other in block):
+        if text in self._texts or any(len(bag & other) >= self._alike * len(bag | other) for other in block):
             return False
+        self._texts.add(text)
         block.append(bag)
         return True

@@ -156,6 +156,9 @@ class SourceTree:
             source, original = module.imports[name]
             return self._resolve(source, original, depth + 1) if original else None
         for star in module.stars:
+            loaded = self.load(star)
+            if loaded and loaded.listed is not None and name not in loaded.listed:
+                continue  # a star brings only what __all__ lists
             if found := self._resolve(star, name, depth + 1):
                 return found
         return None
@@ -225,6 +228,10 @@ def _read_imports(node: ast.stmt, module: Module) -> None:
         if isinstance(target, ast.Name) and target.id == "__all__":
             module.listed = _literal_names(node.value)
             module.gathers = module.listed is None
+        elif isinstance(target, ast.Attribute) and target.attr == "__doc__":
+            owner = module.definitions.get(ast.unparse(target.value))
+            if owner and node.value:
+                owner.doc = literal_text(node.value) or owner.doc
         elif isinstance(target, ast.Name) and _is_distribution(target.id, node.value):
             module.imports[target.id] = (module.name, target.id + "_gen")
     elif isinstance(node, ast.AugAssign | ast.Expr) and re.match(r"__all__\b", ast.unparse(node)):
@@ -245,6 +252,19 @@ def _literal_names(value: ast.expr | None) -> list[str] | None:
 def _is_distribution(name: str, value: ast.expr | None) -> bool:
     """``alpha = alpha_gen(…)``: how scipy.stats makes its distributions."""
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == name + "_gen"
+
+
+def literal_text(value: ast.expr) -> str:
+    """A string put together from literals; what is filled in when the package runs is left out."""
+    if isinstance(value, ast.Constant):
+        return value.value if isinstance(value.value, str) else ""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return literal_text(value.left) + literal_text(value.right)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):  # "…".format(…), "…".replace(…)
+        return literal_text(value.func.value)
+    if isinstance(value, ast.JoinedStr):
+        return "".join(literal_text(part) for part in value.values)
+    return ""
 
 
 def _absolute(name: str, level: int, module: Module) -> str:
