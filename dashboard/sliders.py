@@ -58,7 +58,7 @@ def _heading(steered: Steered, changed: bool, touched: bool) -> None:
     with st.container(gap="xsmall"):
         st.markdown(
             f"Fidelity **{signed(steered.fidelity)}** :gray[· {_in_words(steered.fidelity, changed)}]",
-            help="Cosine between your query and the steered one. At 1 nothing is changed; below about .75 the "
+            help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the "
             "results follow the edits more than your words.",
         )
         st.progress(min(1.0, max(0.0, steered.fidelity)))

@@ -1,0 +1,126 @@
+"""A real server on the tiny store, and Chromium tabs that remember what went wrong in them."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM = "/usr/bin/chromium"
+
+
+@dataclass
+class Server:
+    """A running dashboard: its address and its process id."""
+
+    url: str
+    pid: int
+
+
+@dataclass
+class Tab:
+    """A browser page with every console error, exception and request to another host that it has seen."""
+
+    page: Page
+    faults: list[str] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Wait until the server has answered and nothing is stale."""
+        self.page.wait_for_selector("[data-testid=stAppViewContainer]", timeout=60_000)
+        self.page.wait_for_function(
+            "!document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')"
+            " && document.querySelector('[data-testid=stMarkdown], [data-testid=stAlert]')",
+            timeout=60_000,
+        )
+        self.page.wait_for_timeout(300)
+
+    def titles(self) -> list[str]:
+        return self.page.locator(".sx-title").all_inner_texts()
+
+
+@pytest.fixture(scope="session")
+def server(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", f"--server.port={port}"],
+        cwd=ROOT,
+        env={**os.environ, "ARTIFACTS": str(tiny_store)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(url + "_stcore/health", timeout=2)
+                break
+            except OSError:
+                if process.poll() is not None:
+                    log.seek(0)
+                    pytest.fail(log.read())
+                time.sleep(0.2)
+        yield Server(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = (
+        CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium") or shutil.which("google-chrome")
+    )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_tab(browser: Browser, server: Server) -> Iterator[Callable[..., Tab]]:
+    """Open an address of the server in a fresh browser session; at the end no tab may have seen a fault."""
+    tabs: list[Tab] = []
+
+    def open_one(path: str = "", width: int = 1280, height: int = 900, scheme: str = "light") -> Tab:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        tab = Tab(context.new_page())
+        tabs.append(tab)
+        host = urlsplit(server.url).netloc
+
+        def request_seen(url: str) -> None:
+            parts = urlsplit(url)
+            if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != host:
+                tab.faults.append(f"foreign request: {url}")
+
+        tab.page.on("request", lambda request: request_seen(request.url))
+        tab.page.on("websocket", lambda socket: request_seen(socket.url))
+        tab.page.on("pageerror", lambda error: tab.faults.append(f"exception: {error}"))
+        tab.page.on(
+            "console",
+            lambda message: (
+                tab.faults.append(f"console: {message.text}") if message.type == "error" else None
+            ),
+        )
+        tab.page.goto(path if path.startswith("http") else server.url + path)
+        tab.settle()
+        return tab
+
+    yield open_one
+    faults = [fault for tab in tabs for fault in tab.faults]
+    for tab in tabs:
+        tab.page.context.close()
+    assert not faults, faults

@@ -1,0 +1,84 @@
+"""Every page in Chromium: no console error, no foreign request, nothing wider than the screen, links that work."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.browser.conftest import ROOT, Server, Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+VIEWS = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py") if path.stem != "__init__")
+MAX_MEMORY = 350 * 2**20
+
+OpenTab = Callable[..., Tab]
+
+
+def test_the_first_page_fits_into_memory(server: Server, open_tab: OpenTab) -> None:
+    tab = open_tab()
+    assert len(tab.titles()) == 10
+    process = psutil.Process(server.pid)
+    held = sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
+    assert held < MAX_MEMORY, f"{held / 2**20:.0f} MB"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_is_wider_than_the_screen(open_tab: OpenTab, view: str, width: int, scheme: str) -> None:
+    tab = open_tab("" if view == "search" else view, width=width, scheme=scheme)
+    assert tab.page.locator("[data-testid=stException]").count() == 0
+    for selector in ("html", "[data-testid=stMain]"):
+        wide, room = tab.page.evaluate(
+            "s => { const e = document.querySelector(s); return [e.scrollWidth, e.clientWidth] }", selector
+        )
+        assert wide <= room, f"{selector} is {wide} px wide in {room} px"
+
+
+def push(tab: Tab, which: int, key: str, times: int) -> None:
+    """Move a slider with the keyboard alone."""
+    slider = tab.page.locator("[data-testid=stSlider] input[type=range]").nth(which)
+    slider.focus()
+    for _ in range(times):
+        slider.press(key, no_wait_after=True)
+    tab.page.wait_for_function("location.search.includes('e=')", timeout=30_000)
+    tab.settle()
+
+
+def test_a_slider_moves_the_list_and_the_link_shows_it_elsewhere(open_tab: OpenTab) -> None:
+    tab = open_tab()
+    before = tab.titles()
+    push(tab, 0, "PageDown", 12)
+    tab.page.wait_for_timeout(700)
+    moved = tab.titles()
+    assert moved != before
+    assert tab.page.locator(".sx-mark").count() > 0  # says which are new or have moved
+    link = tab.page.url
+    elsewhere = open_tab(link, width=400)
+    assert elsewhere.titles() == moved
+    assert elsewhere.page.url == link
+    tab.page.get_by_role("button", name="Reset all").click()
+    tab.page.wait_for_function("!location.search.includes('e=')")
+    tab.settle()
+    assert tab.titles() == before
+
+
+def test_edits_are_kept_on_the_way_to_another_page_and_back(open_tab: OpenTab) -> None:
+    tab = open_tab()
+    push(tab, 1, "PageUp", 12)
+    tab.page.wait_for_timeout(700)
+    moved, link = tab.titles(), tab.page.url
+    tab.page.get_by_role("link", name="Features", exact=True).click()
+    tab.page.wait_for_url("**/features*")
+    tab.settle()
+    tab.page.get_by_role("link", name="Search", exact=True).click()
+    tab.page.wait_for_function("location.search.includes('e=')", timeout=30_000)
+    tab.settle()
+    assert tab.titles() == moved
+    assert tab.page.url == link
+
+
+def test_the_icon_comes_from_here() -> None:
+    assert (Path(ROOT) / "dashboard" / "icon.svg").read_text().startswith("<svg")
