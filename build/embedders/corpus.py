@@ -1,0 +1,65 @@
+"""Embed a corpus: what is cached is read, the rest is embedded in batches and kept as it comes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from build.embedders.base import Embedder, Rate
+from build.embedders.cache import VectorCache
+from build.embedders.precomputed import PrecomputedEmbedder
+from sae.progress import Progress
+
+
+def embed_corpus(
+    embedder: Embedder,
+    texts: Sequence[str],
+    cache_path: Path,
+    progress: Progress | None = None,
+    *,
+    doc_ids: Sequence[str] | None = None,
+) -> np.ndarray:
+    """float32 (n, d_in) unit rows, in the order of the texts.
+
+    Batches are planned from the whole list, and a batch is kept whole or not at all: a run that was killed
+    and resumed gives the very bits of one that was not. Equal texts are embedded once. ``doc_ids`` says that
+    the texts are documents, and which; vectors of one's own are matched by it. Errors are the embedder's own,
+    and leave all finished batches in the cache.
+    """
+    if isinstance(embedder, PrecomputedEmbedder):
+        rows = embedder.document_rows(len(texts), doc_ids, progress)
+        if rows is not None:
+            return rows
+        embedder = embedder.query_embedder
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    unique = list(place)
+    out = np.empty((len(unique), embedder.d_in), np.float32)
+    with VectorCache(cache_path, embedder.name, embedder.d_in) as cache:
+        known = cache.read_into(unique, out)
+        if not known.all():
+            _embed_missing(embedder, unique, known, out, cache, progress)
+        elif progress:
+            progress(len(unique), len(unique), "all from the cache")
+    return out[[place[text] for text in texts]] if len(unique) < len(texts) else out
+
+
+def _embed_missing(
+    embedder: Embedder,
+    texts: list[str],
+    known: np.ndarray,
+    out: np.ndarray,
+    cache: VectorCache,
+    progress: Progress | None,
+) -> None:
+    if embedder.whole_batches:
+        planned = embedder.plan_batches(texts)
+        batches = [batch for batch in planned if not known[batch.positions].all()]
+    else:
+        missing = np.flatnonzero(~known)
+        batches = [batch.at(missing) for batch in embedder.plan_batches([texts[i] for i in missing])]
+    n_left = sum(len(batch.positions) for batch in batches)
+    rate = Rate(progress, len(texts), len(texts) - n_left)
+    for batch, rows in embedder.run_batches(batches):
+        out[batch.positions] = rows
+        cache.write([texts[i] for i in batch.positions], rows)
+        rate.advance(len(rows))
