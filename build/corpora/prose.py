@@ -39,6 +39,8 @@ _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)]|\(\w\))\s+")
 _SIGNATURE = re.compile(r"^[\w.]+\s*\(.*\)?\s*(?:->.*)?$|^[\w.]+\([^)]*$")
 
 _INLINE = [
+    (re.compile(r"(?:!!! \w+|\?\?\? \w+|> \[!\w+\])\s*(?:\"[^\"]*\")?"), ""),
+    (re.compile(r"\[`([^`\]]+)`\]"), r"\1"),
     (re.compile(r"%\(\w+\)[sd]"), ""),
     (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
     (re.compile(r"\[([^\]\n]+)\]\((?:https?:|#|\.|/)[^)\s]*\)"), r"\1"),
@@ -155,6 +157,9 @@ def _spoken_lines(lines: list[str]) -> Iterator[str]:
                 i += 1
             yield ""
         elif _FIELD.match(line):
+            i = _skip_block(lines, i + 1, _indent(line))
+            yield ""
+        elif re.match(r"\s*\.\.(?:\s|$)", line) and not _DIRECTIVE.match(line):  # a comment
             i = _skip_block(lines, i + 1, _indent(line))
             yield ""
         elif match := _DIRECTIVE.match(line):

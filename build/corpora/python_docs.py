@@ -24,6 +24,7 @@ STDLIB = "stdlib"
 # ("Write a DataFrame to Feather format"), one about tools seldom is ("Return the name of this object").
 MIN_CHARACTERS = {"python-data": 45, "python-tools": 60}
 MIN_WORDS = {"python-data": 7, "python-tools": 9}
+_WRAPPER = re.compile(r"\w+ schema wrapper")  # thousands of altair's classes, generated from a JSON schema
 MAX_CHARACTERS = 4000  # longer prose ends at the last whole paragraph before
 
 _TOOLS = """
@@ -132,6 +133,8 @@ def _documents(tree: SourceTree, collection: str) -> Iterator[tuple[PublicDocume
             continue
         text = _shortened(prose(document.doc))
         words = re.findall(r"[^\W\d_]{2,}", text)
+        if _WRAPPER.match(text):
+            continue
         if len(text) >= MIN_CHARACTERS[collection] and len(words) >= MIN_WORDS[collection]:
             taken.add(document.name)
             yield document, text

@@ -121,6 +121,10 @@ send("y")
         ("%(before)s Apply {name} to the %(klass)s data.", "Apply to the data."),
         ("abs(input, *, out=None) -> Tensor\n\nComputes the absolute value.", "Computes the absolute value."),
         ("array(\n    object,\n    like=None\n)\n--\n\nCreate an array.", "Create an array."),
+        (
+            'Opens [`File`].\n\n..  A comment\n    over lines\n\n!!! tip "Hint"\n    Close it.',
+            "Opens File.\n\nClose it.",
+        ),
         ("", ""),
         (">>> only(code)", ""),
     ],
