@@ -32,7 +32,9 @@ class SAEPlan:
     k_share: float | None = None  # k as a share of d_in (the papers: 1, 2 and 4 %).
     n_latents: int | None = None  # Latents; exclusive with n_ratio.
     n_ratio: float | None = None  # Latents as a multiple of d_in (the papers: 2, 4 and 6).
-    documents_per_latent: float | None = None  # Upper bound on n_latents from the number of training documents.
+    documents_per_latent: float | None = (
+        None  # Upper bound on n_latents from the number of training documents.
+    )
 
     def __post_init__(self) -> None:
         if (self.k is None) == (self.k_share is None):
@@ -66,6 +68,8 @@ class BuildConfig:
     saes: tuple[SAEPlan, ...]
     training: dict[str, Any]  # Fields of sae.config.TrainConfig.
     title: str = ""  # Shown on the About page.
+    families: dict[str, Any] = field(default_factory=dict)  # Fields of FamilyConfig and FeatureFilter.
+    splitting: dict[str, Any] = field(default_factory=dict)  # Fields of sae.splitting.SplittingConfig.
     held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
     seed: int = 0  # Of splits, labels and evidence.
     overrides: str = "labels.overrides.csv"  # Labels corrected by hand; used where the file exists.

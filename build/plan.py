@@ -28,11 +28,13 @@ class Job:
     def title(self) -> str:
         return " ".join([self.stage.name, *self.target.folder.split("/")]).strip()
 
-    def find(self, stage: str, sae: str | None) -> "Job":
-        """The input that comes from a stage (and, where there are several, from an SAE)."""
+    def find(self, stage: str, sae: str | None, corpus: str | None = None) -> "Job":
+        """The input that comes from a stage (and, where there are several, from an SAE or a corpus)."""
         found = [job for job in self.inputs if job.stage.name == stage]
         if sae is not None:
             found = [job for job in found if job.target.sae_name == sae]
+        if corpus is not None:
+            found = [job for job in found if job.target.corpus.name == corpus]
         if len(found) != 1:
             raise LookupError(f"{self.title} reads {len(found)} outputs of {stage} {sae or ''}, not one")
         return found[0]
@@ -46,7 +48,9 @@ def make_plan(config: BuildConfig, d_in: int) -> list[Job]:
     jobs: list[Job] = []
     for stage in STAGES:
         for target in _targets(stage, config, d_in):
-            inputs = tuple(job for job in jobs if job.stage.name in stage.reads and _feeds(job.target, target))
+            inputs = tuple(
+                job for job in jobs if job.stage.name in stage.reads and _feeds(job.target, target)
+            )
             jobs.append(Job(stage, target, _key(stage, target, inputs), inputs))
     return jobs
 
@@ -85,7 +89,10 @@ def _targets(stage: Stage, config: BuildConfig, d_in: int) -> Iterator[Target]:
 
 
 def _feeds(source: Target, reader: Target) -> bool:
-    """Whether a job for ``source`` is an input of one for ``reader``: same corpus, and same SAE where both have one."""
+    """Whether a job for ``source`` is an input of one for ``reader``: same corpus, and same SAE where both
+    have one. What runs once for the build reads all corpora."""
+    if reader.corpus_config is None:
+        return True
     if source.corpus_config != reader.corpus_config:
         return False
     return reader.sae_plan is None or source.sae_plan is None or source.sae_plan == reader.sae_plan

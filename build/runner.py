@@ -44,7 +44,9 @@ class Runner:
                 self._run_one(job, f"[{number:>2}/{len(jobs)}]")
             if not publish:
                 return None
-            return finish(self.out, build_name(jobs), [(job, self.folder(job), self.done(job)) for job in jobs])
+            return finish(
+                self.out, build_name(jobs), [(job, self.folder(job), self.done(job)) for job in jobs]
+            )
 
     def folder(self, job: Job) -> Path:
         """Where a job's output stands once it is complete."""
@@ -81,7 +83,7 @@ class Runner:
                 out=partial,
                 scratch=scratch,
                 cache=self.work / "cache",
-                inputs=lambda stage, sae: self.folder(job.find(stage, sae)),
+                inputs=lambda stage, sae, corpus: self.folder(job.find(stage, sae, corpus)),
                 progress=progress,
                 say=self.display.say,
             )

@@ -3,10 +3,11 @@
     documents ─► embeddings ─► train ─► encode ─► statistics ─┐
         │            │                    └──► labels ────────┴─► features
         │            └─► queries
-        └ (query_encoder stands alone)
+        └ (query_encoder stands alone)               features ─► families, splitting, domains
 
 A stage runs once for the build, for each corpus, or for each SAE of each corpus. It sees the outputs of the
-stages that it reads: its own corpus's and SAE's, or all SAEs of its corpus when it runs once a corpus.
+stages that it reads: its own corpus's and SAE's, all SAEs of its corpus when it runs once a corpus, and all
+corpora when it runs once for the build.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from build import documents, embeddings, encode, features, labels, queries, query_encoder, statistics, train
+from build import (
+    documents,
+    domains,
+    embeddings,
+    encode,
+    families,
+    features,
+    labels,
+    queries,
+    query_encoder,
+    splitting,
+    statistics,
+    train,
+)
 from build.work import Target, Work
 from sae import schema
 
@@ -61,6 +75,14 @@ STAGES = (
           labels.run, labels.settings, ("build/labels.py", *labels.CODE), "features"),
     Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES,),
           features.run, features.settings, ("build/features.py",), "SAEs"),
+    Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
+          (schema.FAMILIES, schema.FAMILY_SCORES, schema.FAMILY_METRICS, schema.FAMILY_POINTS,
+           schema.STRUCTURE),
+          families.run, families.settings, families.CODE, "SAEs"),
+    Stage("splitting", Per.CORPUS, ("train", "encode", "features"),
+          (schema.SPLITTING, schema.SPLITTING_SUMMARY), splitting.run, splitting.settings, splitting.CODE, "pairs of SAEs"),
+    Stage("domains", Per.BUILD, ("documents", "embeddings", "train", "encode", "features"), (schema.DOMAINS,),
+          domains.run, domains.settings, domains.CODE, "pairs of SAEs"),
     Stage("query_encoder", Per.BUILD, (), (schema.QUERY_ENCODER,),
           query_encoder.run, query_encoder.settings, ("build/query_encoder.py",), "checks"),
 )  # fmt: skip

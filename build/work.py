@@ -57,12 +57,10 @@ class Work:
     out: Path
     scratch: Path
     cache: Path
-    inputs: Callable[[str, str | None], Path]
+    inputs: Callable[[str, str | None, str | None], Path]
     progress: Progress = silent
     say: Callable[[str], None] = field(default=lambda _: None)
 
-    def input(self, stage: str, sae: str | None = None) -> Path:
-        """The output folder of a stage that this one reads; ``sae`` names one of several."""
-        return self.inputs(stage, sae)
-
-
+    def input(self, stage: str, sae: str | None = None, corpus: str | None = None) -> Path:
+        """The output folder of a stage that this one reads; ``sae`` and ``corpus`` name one of several."""
+        return self.inputs(stage, sae, corpus)

@@ -81,9 +81,7 @@ DOCUMENT_COLUMNS = pa.schema(
 QUARANTINE_COLUMNS = pa.schema(
     [_required(name, pa.string()) for name in ("doc_id", "title", "reason", "detail")]
 )
-QUERY_COLUMNS = pa.schema(
-    [_required("query", pa.string()), _required("embedding", pa.list_(pa.float32()))]
-)
+QUERY_COLUMNS = pa.schema([_required("query", pa.string()), _required("embedding", pa.list_(pa.float32()))])
 TRAINING_COLUMNS = pa.schema(
     [
         _required("step", pa.int64()),
@@ -166,3 +164,106 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 24
 DOCUMENTS_A_GROUP = 512  # documents in a Parquet row group: what is decoded to show one of them
 NEIGHBOURS = 5  # similar, dissimilar and co-occurring features kept for each feature
+
+# Families of one SAE.
+FAMILIES = "families.parquet"
+FAMILY_SCORES = "family_scores.parquet"
+FAMILY_METRICS = "family_metrics.parquet"
+FAMILY_POINTS = "family_points.parquet"
+STRUCTURE = "structure.parquet"
+# Splitting between the SAEs of one corpus, and matches of its features in the other corpora.
+SPLITTING = "splitting.parquet"
+SPLITTING_SUMMARY = "splitting_summary.parquet"
+DOMAINS = "domains.parquet"
+
+FAMILY_COLUMNS = pa.schema(  # one row for each feature of each family, in depth-first order, the parent first
+    [
+        _required("family_id", pa.int32()),  # 0 is the largest family
+        _required("feature_id", pa.int32()),
+        pa.field("parent", pa.int32()),  # the feature above it in the tree; null for the family's parent
+        _required("depth", pa.int16()),
+        _required("x", pa.float32()),  # where it stands when the family is drawn
+        _required("y", pa.float32()),
+        pa.field("count", pa.int32()),  # documents in which it is active together with the feature above it
+        pa.field("share", pa.float32()),  # the same over the documents of the sparser of the two
+        pa.field("similarity", pa.float32()),  # cosine of the two features' activations
+        pa.field("count_with_parent", pa.int32()),  # documents active together with the family's parent
+    ]
+)
+FAMILY_SCORE_COLUMNS = pa.schema(  # one row a family, in order of family_id
+    [
+        _required("family_id", pa.int32()),
+        _required("feature_id", pa.int32()),  # its parent
+        _required("iteration", pa.int16()),
+        _required("size", pa.int32()),  # features, the parent included
+        _required("depth", pa.int16()),
+        _required("n_documents", pa.int64()),  # documents in which any of its features is active
+        _required("label", pa.string()),
+        pa.field("objective", pa.float32()),
+        *SCORE_COLUMNS,
+        pa.field("ratio", pa.float32()),  # R of counts; infinite when its children never meet
+        pa.field("ratio_similarity", pa.float32()),  # R of activation similarities
+        pa.field("ratio_chance", pa.float32()),  # R of counts on shuffled latents
+        _required("explained", pa.list_(pa.float32())),  # share of variance along two principal components
+    ]
+)
+FAMILY_METRIC_COLUMNS = pa.schema(  # numbers of one SAE, long: "table 1", "chance", "left out", "found", …
+    [_required("group", pa.string()), _required("name", pa.string()), pa.field("value", pa.float64())]
+)
+FAMILY_POINT_COLUMNS = pa.schema(  # documents in the plane of a family's principal components
+    [
+        _required("family_id", pa.int32()),
+        _required("document", pa.int32()),
+        _required("x", pa.float32()),
+        _required("y", pa.float32()),
+        _required("activation", pa.float32()),  # mean over the family's active features
+    ]
+)
+STRUCTURE_COLUMNS = pa.schema(  # reordered matrices, as means over at most 64 × 64 cells
+    [
+        _required("matrix", pa.string()),
+        _required("row", pa.int16()),
+        _required("column", pa.int16()),
+        _required("value", pa.float32()),
+    ]
+)
+SPLITTING_COLUMNS = pa.schema(  # for each feature of each SAE its nearest in every other SAE of the corpus
+    [
+        _required("sae", pa.string()),
+        _required("feature_id", pa.int32()),
+        _required("other", pa.string()),
+        _required("nearest", pa.int32()),
+        _required("cosine", pa.float32()),
+        _required("similarity", pa.float32()),  # cosine of activations over the documents
+        _required("shared", pa.int32()),  # documents in which both are active
+        _required("recurrent", pa.bool_()),  # the same feature is found in the other SAE
+        _required("novel", pa.bool_()),  # the other SAE is smaller and holds nothing like it
+    ]
+)
+SPLITTING_SUMMARY_COLUMNS = pa.schema(  # "cosines", "recurring", "overlap", "example"
+    [
+        _required("kind", pa.string()),
+        _required("sae", pa.string()),
+        _required("other", pa.string()),
+        _required("x", pa.float64()),
+        _required("value", pa.float64()),
+    ]
+)
+DOMAIN_COLUMNS = pa.schema(  # for each feature of each SAE of this corpus its nearest in another corpus
+    [
+        _required("sae", pa.string()),
+        _required("feature_id", pa.int32()),
+        _required("other_corpus", pa.string()),
+        _required("other_sae", pa.string()),
+        _required("nearest", pa.int32()),
+        _required("cosine", pa.float32()),
+        _required("mutual", pa.bool_()),  # nearest in both directions
+        _required("similarity", pa.float32()),  # of activations, both corpora encoded by both SAEs
+        _required("active", pa.int32()),  # documents in which both are active
+        pa.field("shared_similarity", pa.float32()),  # on the documents that both corpora hold
+        _required("shared_active", pa.int32()),
+        pa.field("label_overlap", pa.float32()),  # share of the shorter label's words that the other has too
+        pa.field("delta_pearson", pa.float32()),  # change of pearson_random when the other's label is used
+        pa.field("delta_f1", pa.float32()),
+    ]
+)

@@ -159,6 +159,24 @@ def heatmap(matrix: sp.csr_matrix, order: np.ndarray, bins: int = 64) -> np.ndar
     return np.divide(sums, pairs, out=np.zeros_like(sums), where=pairs > 0)
 
 
+def cosine_heatmap(directions: np.ndarray, order: np.ndarray, bins: int = 64) -> np.ndarray:
+    """Mean squared cosine of unit directions (n, d_in) in a given order, over at most bins × bins cells, each
+    direction with itself left out; a few rows of the n × n cosines at a time."""
+    n = len(order)
+    bins = max(1, min(bins, n))
+    cell = np.arange(n) * bins // max(1, n)
+    rows = directions[order]
+    sums = np.zeros((bins, bins))
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
+    for which in range(bins):
+        squared = (rows[cell == which] @ rows.T) ** 2
+        sums[which] = np.add.reduceat(squared.sum(axis=0, dtype=np.float64), starts)
+    own = np.bincount(cell, np.einsum("ij,ij->i", rows, rows).astype(np.float64) ** 2, bins)
+    sizes = np.bincount(cell, minlength=bins).astype(np.float64)
+    pairs = np.outer(sizes, sizes) - np.diag(sizes)
+    return np.divide(sums - np.diag(own), pairs, out=np.zeros_like(sums), where=pairs > 0)
+
+
 @dataclass(frozen=True)
 class Projection:
     """Documents of a family in the plane of its first two principal components.

@@ -1,0 +1,257 @@
+"""Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance and structure
+checks."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from build.judge import Judge
+from build.work import Target, Work
+from sae import schema
+from sae.arrays import Group, write_table
+from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
+from sae.errors import UserError
+from sae.families import Families, Family, FamilyConfig, find_families
+from sae.family_metrics import as_matrix, disjoint, family_metrics, parent_child_ratio
+from sae.feature_filter import FeatureFilter, Filtered, filter_features
+from sae.layout import family_layout
+from sae.null_model import shuffle_latents
+from sae.structure import (
+    band_contrast,
+    cosine_heatmap,
+    decoder_orderings,
+    family_order,
+    family_projection,
+    heatmap,
+)
+from sae.weights import read_weights
+
+CODE = (
+    "build/families.py", "build/judge.py", "sae/families.py", "sae/feature_filter.py",
+    "sae/family_metrics.py", "sae/null_model.py", "sae/layout.py", "sae/structure.py",
+)  # fmt: skip
+
+
+def settings(target: Target) -> object:
+    config, rule = read_options(target.config.families)
+    return [target.config.seed, list(target.sae_names), asdict(config), dict(rule.at_least), rule.max_density]
+
+
+def read_options(options: dict[str, Any]) -> tuple[FamilyConfig, FeatureFilter]:
+    """The profile's [families] table: fields of FamilyConfig, ``max_density``, and ``at_least``, a table of
+    scores and their lowest values. ``chance_links = 0`` keeps every link that τ keeps, as the papers do."""
+    options = dict(options)
+    rule = {name: options.pop(name) for name in ("at_least", "max_density") if name in options}
+    if options.get("chance_links") == 0:
+        options["chance_links"] = None
+    try:
+        return FamilyConfig(**options), FeatureFilter(**rule)
+    except TypeError as error:
+        raise UserError(f"The profile's [families] table is wrong: {error}.") from None
+
+
+def run(work: Work) -> dict[str, Any]:
+    config, rule = read_options(work.target.config.families)
+    names = work.target.sae_names
+    judge: Judge | None = None
+    facts = {}
+    for done, name in enumerate(names):
+        work.progress(done, len(names), name)
+        found = _SAE(work, name, config, rule)
+        if judge is None and found.families.families:
+            judge = Judge.of(work, progress=lambda *_: None)
+        facts[name] = found.write(judge)
+    work.progress(len(names), len(names), " · ".join(f"{name} {f['families']}" for name, f in facts.items()))
+    return {"families": facts}
+
+
+class _SAE:
+    """Everything the stage does for one SAE."""
+
+    def __init__(self, work: Work, name: str, config: FamilyConfig, rule: FeatureFilter) -> None:
+        self.out, self.config, self.rule = work.out / name, config, rule
+        latents = Group(work.input("encode", name) / schema.LATENTS, schema.LATENT_ARRAYS)
+        self.weights = read_weights(work.input("train", name) / schema.SAE)
+        n_latents = self.weights.n_latents
+        self.latents = active_entries(latents.read("top_acts"), latents.read("top_indices"), n_latents)
+        group = Group(work.input("statistics", name) / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
+        self.together = Cooccurrence(*(group.read(array) for array in schema.COOCCURRENCE_ARRAYS))
+        self.n_documents = self.latents.shape[0]
+        self.n_active = np.bincount(self.latents.indices, minlength=n_latents)
+        self.filtered = self._filter(work.input("features") / name / schema.FEATURES)
+        self.families = self._find(self.together)
+
+    def _filter(self, path: Any) -> Filtered:
+        features = pq.read_table(path)
+        if missing := [column for column in self.rule.at_least if column not in features.column_names]:
+            raise UserError(
+                f"The families' filter asks for {', '.join(missing)}; features have no such score."
+            )
+        scores = {name: features[name].to_numpy().astype(np.float64) for name in self.rule.at_least}
+        density = self.n_active / self.n_documents
+        return filter_features(features["label"].to_pylist(), density, scores, self.rule)
+
+    def _find(self, together: Cooccurrence) -> Families:
+        return find_families(together, self.n_active, self.n_documents, self.filtered.kept, self.config)
+
+    def write(self, judge: Judge | None) -> dict[str, Any]:
+        self.out.mkdir()
+        families = self.families.families
+        by_feature = self.latents.tocsc()
+        labels, scores = judge.families(families, by_feature) if judge and families else (None, None)
+        pearson, f1 = _column(scores, "pearson_random"), _column(scores, "f1_random")
+        shuffled = cooccurrence(shuffle_latents(self.latents))
+        counts, similarities = (
+            as_matrix(self.together, v) for v in (self.together.counts, self.together.similarities)
+        )
+        self._write_trees(families, counts, similarities)
+        self._write_scores(families, labels, scores, by_feature, (counts, similarities), shuffled)
+        metrics = self._metrics(pearson, f1, shuffled)
+        blocks = disjoint(families, pearson)
+        metrics += self._write_structure(family_order(blocks, self.n_active), counts, similarities)
+        columns = zip(*metrics, strict=True)
+        write_table(
+            self.out / schema.FAMILY_METRICS, pa.table(list(columns), schema=schema.FAMILY_METRIC_COLUMNS)
+        )
+        known = {f"{group}: {name}": value for group, name, value in metrics}
+        return {"families": len(families), "by_chance": int(known["chance: n_families"] or 0)}
+
+    def _write_trees(
+        self, families: tuple[Family, ...], counts: sp.csr_matrix, similarities: sp.csr_matrix
+    ) -> None:
+        rows: dict[str, list[Any]] = {name: [] for name in schema.FAMILY_COLUMNS.names}
+        for family_id, family in enumerate(families):
+            x, y = family_layout(family)
+            above = np.where(family.parents < 0, family.features, family.parents)
+            count = np.asarray(counts[family.features, above]).ravel()
+            similarity = np.asarray(similarities[family.features, above]).ravel()
+            share = count / np.maximum(np.minimum(self.n_active[family.features], self.n_active[above]), 1)
+            with_parent = np.asarray(counts[family.features, np.full(len(family), family.parent)]).ravel()
+            rows["family_id"] += [family_id] * len(family)
+            rows["feature_id"] += family.features.tolist()
+            rows["parent"] += [None, *family.parents[1:].tolist()]
+            rows["depth"] += family.depths.tolist()
+            rows["x"] += x.tolist()
+            rows["y"] += y.tolist()
+            for name, values in (("count", count), ("share", share), ("similarity", similarity),
+                                 ("count_with_parent", with_parent)):  # fmt: skip
+                rows[name] += [None, *values[1:].tolist()]
+        write_table(self.out / schema.FAMILIES, pa.table(rows, schema=schema.FAMILY_COLUMNS), 4096)
+
+    def _write_scores(
+        self,
+        families: tuple[Family, ...],
+        labels: pa.Table | None,
+        scores: pa.Table | None,
+        by_feature: sp.csc_matrix,
+        matrices: tuple[sp.csr_matrix, sp.csr_matrix],
+        shuffled: Cooccurrence,
+    ) -> None:
+        counts, similarities = matrices
+        chance = as_matrix(shuffled, shuffled.counts)
+        points: dict[str, list[Any]] = {name: [] for name in schema.FAMILY_POINT_COLUMNS.names}
+        rows = []
+        for family_id, family in enumerate(families):
+            projection = family_projection(by_feature, family)
+            points["family_id"] += [family_id] * len(projection.documents)
+            points["document"] += projection.documents.tolist()
+            points["x"] += projection.points[:, 0].tolist()
+            points["y"] += projection.points[:, 1].tolist()
+            points["activation"] += projection.activations.tolist()
+            scored = (
+                scores.slice(family_id, 1).to_pylist()[0] if scores else {"status": "error", "n_scored": 0}
+            )
+            named = labels.slice(family_id, 1).to_pylist()[0] if labels else {"label": "", "objective": None}
+            covered = np.diff(by_feature[:, family.features].tocsr().indptr)
+            rows.append(
+                scored
+                | {
+                    "family_id": family_id,
+                    "feature_id": family.parent,
+                    "iteration": family.iteration,
+                    "size": len(family),
+                    "depth": int(family.depths.max()),
+                    "n_documents": int((covered > 0).sum()),
+                    "label": named["label"],
+                    "objective": named["objective"],
+                    "ratio": _known(parent_child_ratio(counts, family)),
+                    "ratio_similarity": _known(parent_child_ratio(similarities, family)),
+                    "ratio_chance": _known(parent_child_ratio(chance, family)),
+                    "explained": projection.explained.tolist(),
+                }
+            )
+        table = {field.name: [row.get(field.name) for row in rows] for field in schema.FAMILY_SCORE_COLUMNS}
+        write_table(self.out / schema.FAMILY_SCORES, pa.table(table, schema=schema.FAMILY_SCORE_COLUMNS))
+        write_table(
+            self.out / schema.FAMILY_POINTS, pa.table(points, schema=schema.FAMILY_POINT_COLUMNS), 4096
+        )
+
+    def _metrics(
+        self, pearson: np.ndarray, f1: np.ndarray, shuffled: Cooccurrence
+    ) -> list[tuple[str, str, float | None]]:
+        families = self.families.families
+        n_alive, n_kept = int((self.n_active > 0).sum()), len(self.filtered.kept)
+        table = asdict(family_metrics(families, self.together, pearson, f1, n_alive, n_kept))
+        by_chance = self._find(shuffled)
+        # The same families on shuffled latents: what their ratios are worth.
+        same = asdict(family_metrics(families, shuffled, pearson, f1, n_alive, n_kept))
+        chance = {"n_families": len(by_chance.families)} | {
+            name: same[name] for name in ("median_ratio", "median_ratio_similarity", "c_ratio", "d_ratio")
+        }
+        groups: dict[str, dict[str, float]] = {
+            "table 1": table,
+            "chance": chance,
+            "filter": dict(self.rule.at_least) | {"density below": self.rule.max_density, "kept": n_kept},
+            "left out": {name: float(count) for name, count in self.filtered.left_out.items()},
+            "found": {f"iteration {i}": float(n) for i, n in enumerate(self.families.found, 1)},
+            "kept": {f"iteration {i}": float(n) for i, n in enumerate(self.families.kept, 1)},
+        }
+        return [
+            (group, name, _known(value)) for group, values in groups.items() for name, value in values.items()
+        ]
+
+    def _write_structure(
+        self, order: np.ndarray, counts: sp.csr_matrix, similarities: sp.csr_matrix
+    ) -> list[tuple[str, str, float | None]]:
+        alive = np.flatnonzero(self.n_active > 0)
+        directions = self.weights.W_dec[alive]
+        maps = {}
+        if len(order):
+            maps = {
+                "co-occurrence by family": heatmap(counts, order),
+                "similarity by family": heatmap(similarities, order),
+                "decoder by family": cosine_heatmap(self.weights.W_dec, order),
+            }
+        metrics: list[tuple[str, str, float | None]] = []
+        for ordering in decoder_orderings(directions) if len(alive) > 2 else []:
+            maps[f"decoder by {ordering.name}"] = cosine_heatmap(directions, ordering.order)
+            metrics.append(("structure", f"{ordering.name}: contrast", _known(ordering.contrast)))
+            metrics.append(("structure", f"{ordering.name}: shuffled", _known(ordering.shuffled)))
+            metrics.append(("structure", f"{ordering.name}: found", float(ordering.found)))
+        if len(order):
+            by_family = band_contrast(self.weights.W_dec[order], np.arange(len(order)))
+            metrics.append(("structure", "families: contrast", _known(by_family)))
+        parts = []
+        for name, values in maps.items():
+            row, column = np.indices(values.shape)
+            parts.append(pa.table(
+                [pa.array([name] * values.size), row.ravel(), column.ravel(), values.ravel()],
+                names=schema.STRUCTURE_COLUMNS.names,
+            ).cast(schema.STRUCTURE_COLUMNS))  # fmt: skip
+        table = pa.concat_tables(parts) if parts else schema.STRUCTURE_COLUMNS.empty_table()
+        write_table(self.out / schema.STRUCTURE, table)
+        return metrics
+
+
+def _column(scores: pa.Table | None, name: str) -> np.ndarray:
+    if scores is None:
+        return np.zeros(0)
+    return scores[name].to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,78 @@
+"""Labels and scores for things beside single features: a family's activation, and a label lent by another
+field."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from build.embedders import embed_corpus, make_embedder
+from build.embeddings import embedded_texts
+from build.work import Work
+from sae import schema
+from sae.evidence import ByFeature, draw_evidence
+from sae.families import Family
+from sae.label_scores import score_labels
+from sae.labels import label_features
+from sae.phrases import Phrases, prepare_phrases
+from sae.progress import Progress
+from sae.statistics import invert
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The labeller and Predictor of one corpus, on the halves of documents that features were judged on."""
+
+    phrases: Phrases
+    embeddings: np.ndarray
+    seed: int
+
+    @classmethod
+    def of(cls, work: Work, corpus: str | None = None, progress: Progress | None = None) -> "Judge":
+        """Read a corpus' documents and embeddings (``corpus`` for a stage that runs once for the build)."""
+        documents = work.input("documents", corpus=corpus) / schema.DOCUMENTS
+        table = pq.read_table(documents, columns=["title", "text"])
+        texts = embedded_texts(table["title"].to_pylist(), table["text"].to_pylist())
+        path = work.input("embeddings", corpus=corpus) / schema.EMBEDDINGS
+        embeddings = np.load(path, allow_pickle=False).astype(np.float32)
+        embedder = make_embedder(work.target.config.embedder)
+        cache = work.cache / "embeddings.sqlite"
+        phrases = prepare_phrases(
+            texts, embeddings, lambda shown: embed_corpus(embedder, shown, cache), progress or work.progress
+        )
+        return cls(phrases, embeddings, work.target.config.seed)
+
+    def families(self, families: Sequence[Family], by_feature: sp.csc_matrix) -> tuple[pa.Table, pa.Table]:
+        """(labels, scores) of families, as if each were one feature that is active wherever one of its own
+        is.
+
+        Its activation in a document is the sum over its features, so the strongest documents are those that
+        are about the family in several ways; positives are drawn over the whole range.
+        """
+        parts = [by_feature[:, family.features].tocsr() for family in families]
+        documents, activations, lengths = [], [], []
+        for part in parts:
+            total = np.asarray(part.sum(axis=1)).ravel()
+            active = np.flatnonzero(np.diff(part.indptr))
+            order = active[np.argsort(-total[active], kind="stable")]
+            documents.append(order)
+            activations.append(total[order])
+            lengths.append(len(order))
+        entries = ByFeature(
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([*documents, np.zeros(0)]).astype(np.int32),
+            np.concatenate([*activations, np.zeros(0)]).astype(np.float32),
+        )
+        evidence = draw_evidence(self.embeddings, entries, self.seed)
+        labelled = label_features(self.phrases, evidence)
+        return labelled.table, score_labels(labelled.labels, self.phrases, evidence, self.seed).table
+
+    def features(self, top_acts: np.ndarray, top_indices: np.ndarray, labels: Sequence[str]) -> pa.Table:
+        """Scores of other labels for the features of an SAE; where a label is empty nothing is scored."""
+        entries = invert(top_acts, top_indices, len(labels))
+        drawn = ByFeature(entries.offsets, entries.documents, entries.activations.astype(np.float32))
+        evidence = draw_evidence(self.embeddings, drawn, self.seed)
+        return score_labels(labels, self.phrases, evidence, self.seed).table
