@@ -156,10 +156,7 @@ def _spoken_lines(lines: list[str]) -> Iterator[str]:
             while i < len(lines) and lines[i].strip():
                 i += 1
             yield ""
-        elif _FIELD.match(line):
-            i = _skip_block(lines, i + 1, _indent(line))
-            yield ""
-        elif re.match(r"\s*\.\.(?:\s|$)", line) and not _DIRECTIVE.match(line):  # a comment
+        elif _FIELD.match(line) or (re.match(r"\s*\.\.(?:\s|$)", line) and not _DIRECTIVE.match(line)):
             i = _skip_block(lines, i + 1, _indent(line))
             yield ""
         elif match := _DIRECTIVE.match(line):

@@ -17,6 +17,7 @@ from build.corpora.cython_source import read_cython
 _NOT_PUBLIC = """
     tests test testing testutils conftest setup vendor vendored externals extern conf idlelib lib2to3
     distutils ensurepip turtledemo antigravity this pydoc_data msilib site-packages compat benchmarks core
+    encodings
 """
 NOT_PUBLIC = frozenset(_NOT_PUBLIC.split())
 _MAX_CHAIN = 12  # re-exports of re-exports that are followed
