@@ -21,7 +21,7 @@ def run(work: Work) -> dict[str, Any]:
     except TypeError as error:
         raise UserError(f"The cleaning table of corpus {corpus.name!r} does not fit: {error}.") from None
     report = clean_to_parquet(
-        read_corpus(corpus.source, work.cache, work.progress),
+        read_corpus(corpus.source, work.cache / "harvest" / corpus.name, work.progress),
         work.out / schema.DOCUMENTS,
         work.out / schema.QUARANTINE,
         policy,

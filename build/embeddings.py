@@ -17,10 +17,11 @@ def settings(target: Target) -> object:
 
 def run(work: Work) -> dict[str, Any]:
     embedder = make_embedder(work.target.config.embedder)
-    table = pq.read_table(work.input("documents") / schema.DOCUMENTS, columns=["title", "text"])
+    table = pq.read_table(work.input("documents") / schema.DOCUMENTS, columns=["doc_id", "title", "text"])
     texts = embedded_texts(table["title"].to_pylist(), table["text"].to_pylist())
     work.cache.mkdir(parents=True, exist_ok=True)
-    found = embed_corpus(embedder, texts, work.cache / "embeddings.sqlite", work.progress)
+    cache = work.cache / "embeddings.sqlite"
+    found = embed_corpus(embedder, texts, cache, work.progress, doc_ids=table["doc_id"].to_pylist())
     embeddings = found.astype(np.float16)
     np.save(work.out / schema.EMBEDDINGS, embeddings, allow_pickle=False)
     rows, scales = quantise(embeddings)
