@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sae import kernels
+from sae import kernels, latent_kernels
 from sae.config import SAEConfig, TrainConfig
 from sae.crew import ThreadChoice, available_processors, share
 from sae.data import FloatArray, Standardisation, normal_quantiles
 from sae.encode import IndexArray
 from sae.initialise import Parameters
+from sae.loss import NO_VARIANCE
 from sae.model import PARAMETER_NAMES
 from sae.selector import Buffers, Selector, has_bfloat16_units
 from sae.stepper import ADAM_BETAS, ADAM_EPSILON, CLIP_EPSILON, State, StepReport
@@ -163,9 +164,15 @@ class FastStepper:
             )
 
         share(untile, len(chunks), self.threads)
-        mean = sums.sum(axis=0, dtype=np.float64) / n
-        variance = float(squares.sum()) / (n * d_in) - float(mean @ mean) / d_in
-        if variance <= 0:
+        mean_square = float(squares.sum()) / (n * d_in)
+        mean = sums.sum(axis=0) / self.dtype(n)
+
+        def centre(piece: int) -> None:
+            squares[piece] = kernels.centred_squares(residual[chunks[piece]], mean)
+
+        share(centre, len(chunks), self.threads)
+        variance = float(squares.sum()) / (n * d_in)
+        if variance <= NO_VARIANCE * mean_square:
             return nothing
         n_aux = min(self.sae_config.n_aux, len(dead))
         acts, dz = self._buffer("aux_acts", (n, n_aux)), self._buffer("aux_dz", (n, n_aux))
@@ -202,7 +209,7 @@ class FastStepper:
             self._buffer("sorted_dz", (entries,)),
         )
         bounds = np.empty(LATENT_PIECES + 1, np.int64)
-        kernels.sort_by_latent(
+        latent_kernels.sort_by_latent(
             acts, indices, dz, aux.acts, aux.indices, aux.dz, starts, order, sorted_acts, sorted_dz, bounds
         )
         dW_dec, dW_enc = (self._buffer(name, (n_latents, d_in)) for name in ("dW_dec", "dW_enc"))
@@ -210,7 +217,7 @@ class FastStepper:
         squares, dx_sums = np.zeros(LATENT_PIECES), np.zeros((LATENT_PIECES, d_in), self.dtype)
 
         def latents(piece: int) -> None:
-            squares[piece] = kernels.weight_gradients(
+            squares[piece] = latent_kernels.weight_gradients(
                 bounds[piece], bounds[piece + 1], starts, order, sorted_acts, sorted_dz, tiles, x_tiles,
                 self.weights["W_enc"], dW_dec, dW_enc, parallel, dlatent_bias, dx_sums[piece],
             )  # fmt: skip
@@ -247,12 +254,12 @@ class FastStepper:
 
         def latents(piece: int) -> None:
             first, last = (n_latents * edge // LATENT_PIECES for edge in (piece, piece + 1))
-            kernels.adam_rows(first, last, *decoder, gradients.parallel, True, settings, *none)
-            kernels.adam_rows(first, last, *encoder, self._no_parallel, False, decaying, *shadow)
+            latent_kernels.adam_rows(first, last, *decoder, gradients.parallel, True, settings, *none)
+            latent_kernels.adam_rows(first, last, *encoder, self._no_parallel, False, decaying, *shadow)
 
         share(latents, LATENT_PIECES, self.threads)
         for name in ("pre_bias", "latent_bias"):
-            kernels.adam_rows(0, 1, *arrays(name), self._no_parallel, False, settings, *none)
+            latent_kernels.adam_rows(0, 1, *arrays(name), self._no_parallel, False, settings, *none)
 
     def step(
         self, rows: FloatArray, noise: npt.NDArray[np.uint16] | None, learning_rate: float

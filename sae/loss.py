@@ -7,6 +7,9 @@ from torch import Tensor
 
 from sae.model import TopKSAE, top_k
 
+NO_VARIANCE = 1e-10
+"""A residual whose variance is a smaller share of its mean square is one row over and over, rounded."""
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -44,7 +47,8 @@ def aux_k_loss(sae: TopKSAE, pre_act: Tensor, residual: Tensor, dead: Tensor) ->
     n_aux = min(sae.config.n_aux, int(dead.sum()))
     residual = residual.detach()
     variance = mse_of_mean(residual)
-    if n_aux == 0 or sae.config.aux_alpha == 0 or float(variance) == 0:
+    constant = float(variance) <= NO_VARIANCE * float(residual.square().mean())
+    if n_aux == 0 or sae.config.aux_alpha == 0 or constant:
         return torch.zeros((), dtype=residual.dtype, device=residual.device)
     dead_latents = dead.nonzero().squeeze(1)
     values, positions = top_k(pre_act[:, dead_latents], n_aux)

@@ -62,7 +62,10 @@ def test_gradients_equal_autograd(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16), label="seed"))
     parameters = random_parameters(rng, d_in, n_latents)
     x = rng.standard_normal((n, d_in))
-    kind = data.draw(st.sampled_from(["plain", "ties", "zero rows", "all at pre_bias"]), label="kind")
+    kind = data.draw(
+        st.sampled_from(["plain", "ties", "zero rows", "all at pre_bias", "one row over and over"]),
+        label="kind",
+    )
     if kind == "ties":  # encoder rows in pairs, so that every activation comes twice
         parameters.W_enc[1::2] = parameters.W_enc[: n_latents - n_latents % 2 : 2]
         parameters.latent_bias[:] = 0
@@ -71,6 +74,8 @@ def test_gradients_equal_autograd(data):
     if kind == "all at pre_bias":  # every latent ties at 0, and nothing is active
         x[:] = parameters.pre_bias
         parameters.latent_bias[:] = 0
+    if kind == "one row over and over":  # the residual has no variance
+        x[:] = x[0]
     share_dead = data.draw(st.sampled_from([0.0, 0.1, 1.0]), label="share dead")
     since_active = np.where(rng.random(n_latents) < share_dead, 10**6, 0)
     train_config = TrainConfig(1, input_noise=0.3 if noisy else 0.0)
