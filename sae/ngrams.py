@@ -55,7 +55,6 @@ def find_ngrams(tokens: Tokens, min_documents: int, max_documents: float) -> Ngr
     """
     content, inside = content_flags(tokens)
     word = tokens.key[tokens.surface].astype(np.int64)
-    n_tokens = len(word)
     code = word.copy()
     open_run = (
         content & ~np.r_[False, tokens.hyphen[:-1]]
@@ -63,12 +62,11 @@ def find_ngrams(tokens: Tokens, min_documents: int, max_documents: float) -> Ngr
     found = []
     for n_words in range(1, MAX_WORDS + 1):
         if n_words > 1:
-            last = np.zeros(n_tokens, np.int64)
-            last[: n_tokens - n_words + 1] = word[n_words - 1 :]
-            follows = np.zeros(n_tokens, bool)
-            follows[: n_tokens - n_words + 1] = inside[n_words - 1 :]
-            open_run &= follows
-            code = code * len(tokens.keys) + last
+            later = slice(n_words - 1, None)
+            n_later = len(word[later])
+            open_run[:n_later] &= inside[later]
+            open_run[n_later:] = False
+            code[:n_later] = code[:n_later] * len(tokens.keys) + word[later]
         starts = np.flatnonzero(open_run)
         _, inverse = np.unique(code[starts], return_inverse=True)
         code[starts] = inverse  # small numbers again, so that the next product fits in 64 bits
@@ -99,7 +97,7 @@ def find_ngrams(tokens: Tokens, min_documents: int, max_documents: float) -> Ngr
 
 @dataclass(frozen=True)
 class _Found:
-    """Phrases of one length: a token position at which each stands in its commonest form; all their places."""
+    """Phrases of one length: a token at which each has its commonest form; all their places."""
 
     examples: np.ndarray
     documents: np.ndarray

@@ -9,8 +9,8 @@ from sae.ngrams import Ngrams, content_flags
 from sae.words import BOUNDARY, LINK_WORDS, Tokens
 
 # Words before a verb, words before a noun phrase. Their neighbours tell verbs from nouns without a tagger.
-_VERB_MARKS = """to we can may could not they will would must that which should might cannot i you it is are be
-been being was were have has had does do did let us"""
+_VERB_MARKS = """to we can may could not they will would must that which should might cannot i you it is are
+be been being was were have has had does do did let us"""
 _BEFORE_VERBS = frozenset(_VERB_MARKS.split())
 _ARTICLE_WORDS = "the a an this these our their its each all any whether"
 _ARTICLES = frozenset(_ARTICLE_WORDS.split())
@@ -113,13 +113,14 @@ def part_of_longer(ngrams: Ngrams, allowed: np.ndarray) -> np.ndarray:
 def empty_modifier(ngrams: Ngrams, coherences: np.ndarray) -> np.ndarray:
     """(n_phrases,) bool: leaving out the first word loses no meaning.
 
-    "different neural networks": its documents cohere no better than those of "neural networks".
+    "different neural networks": its documents cohere no better than the many more of "neural networks".
     """
     index = {key: i for i, key in enumerate(ngrams.keys)}
+    count = np.diff(ngrams.contains.indptr)
     empty = np.zeros(len(ngrams.keys), bool)
     for i, key in enumerate(ngrams.keys):
         j = index.get(key[1:])
-        if j is not None:
+        if j is not None and count[i] < _FRAGMENT_SHARE * count[j]:
             empty[i] = coherences[i] < _MODIFIER_GAIN * coherences[j]
     return empty
 

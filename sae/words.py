@@ -83,7 +83,7 @@ def stem(word: str) -> str:
     """A rough stem under which the derivations of a lower-case word meet (cluster, clustering)."""
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-            return word[: -len(suffix)]
+            return stem(word[: -len(suffix)])
     return word
 
 
