@@ -23,19 +23,31 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the artifact store.")] = Path("artifacts"),
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(help="Your own documents (Parquet, CSV, JSON lines) instead of the profile's; repeatable."),
+        typer.Option(
+            help="Your own documents (Parquet, CSV, JSON lines) instead of the profile's; repeatable."
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Which column is what, as in text=abstract; of id, title, text, url, date, categories, "
-                          "authors, citation_count. Repeatable; usual names are found without it."),
+        typer.Option(
+            help="Which column is what, as in text=abstract; of id, title, text, url, date, categories, "
+            "authors, citation_count. Repeatable; usual names are found without it."
+        ),
     ] = None,
     category: Annotated[str | None, typer.Option(help="Keep only documents of this category.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Read at most this many documents of each corpus.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="Example queries for the search page, one a line.")] = None,
-    only: Annotated[str | None, typer.Option(help="Run one stage and what it needs; switch nothing over.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Read at most this many documents of each corpus.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Example queries for the search page, one a line.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run one stage and what it needs; switch nothing over.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Progress as plain lines, as when not on a terminal.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Progress as plain lines, as when not on a terminal.")
+    ] = False,
 ) -> None:
     """Build an artifact store: documents, embeddings, sparse autoencoders, labelled features.
 
@@ -91,7 +103,9 @@ def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, disp
 def next_command(out: Path) -> str:
     """How to open the dashboard from here: with the Python in use, on the store just built."""
     local = Path(".venv/bin/streamlit")
-    streamlit = str(local) if Path(sys.prefix).name == ".venv" and "VIRTUAL_ENV" not in os.environ else "streamlit"
+    streamlit = (
+        str(local) if Path(sys.prefix).name == ".venv" and "VIRTUAL_ENV" not in os.environ else "streamlit"
+    )
     artifacts = "" if out == Path("artifacts") else f"ARTIFACTS={shlex.quote(str(out))} "
     return f"{artifacts}{streamlit} run dashboard/Home.py"
 

@@ -37,7 +37,9 @@ def main() -> int:
         if not os.access(python, os.X_OK):
             _say(f"This Python belongs to the system; making {venv.name} beside the Makefile …")
             if subprocess.run([sys.executable, "-m", "venv", str(venv)], stdout=sys.stderr).returncode:
-                return _fail("The virtual environment could not be made; on Debian: apt install python3-venv.")
+                return _fail(
+                    "The virtual environment could not be made; on Debian: apt install python3-venv."
+                )
     lacking = missing(python)
     if lacking:
         _say(f"Installing {len(lacking)} packages from requirements.txt …")

@@ -26,9 +26,7 @@ def run(work: Work) -> dict[str, Any]:
     together = cooccurrence(active_entries(top_acts, top_indices, weights.n_latents))
     write_group(work.out / schema.COOCCURRENCE, vars(together), schema.COOCCURRENCE_ARRAYS)
     entries = ByFeature(*(latents.read(name) for name in ("offsets", "documents", "activations")))
-    columns = (
-        feature_statistics(entries, len(top_acts)) | geometry(weights) | strongest_partners(together)
-    )
+    columns = feature_statistics(entries, len(top_acts)) | geometry(weights) | strongest_partners(together)
     write_table(work.out / STATISTICS, pa.table(columns))
     active = top_acts > 0
     density = np.diff(entries.offsets) / len(top_acts)

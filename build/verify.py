@@ -13,7 +13,9 @@ from sae.store import Store, open_store
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="An artifacts folder, or one build in it.")] = Path("artifacts"),
+    folder: Annotated[Path, typer.Argument(help="An artifacts folder, or one build in it.")] = Path(
+        "artifacts"
+    ),
 ) -> None:
     """Name every damaged, missing or foreign file of a build; the exit code is 1 when there is one."""
     try:
@@ -53,7 +55,9 @@ def disagreements(store: Store) -> list[str]:
             corpus.documents([0])
             sizes = {len(corpus.embeddings), len(corpus.search_rows), len(corpus.search_scales)}
             if sizes != {corpus.n_documents}:
-                sentences.append(f"{name}: its files count {sorted(sizes)} documents, not {corpus.n_documents}.")
+                sentences.append(
+                    f"{name}: its files count {sorted(sizes)} documents, not {corpus.n_documents}."
+                )
             for sae_name in corpus.saes:
                 sae = corpus.sae(sae_name)
                 features = sae.features(["feature_id"])["feature_id"].to_numpy()
