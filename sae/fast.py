@@ -284,13 +284,13 @@ class FastStepper:
         return top_acts, top_indices
 
     def parameters(self) -> Parameters:
-        return Parameters(**{name: array.copy() for name, array in self.weights.items()})
+        return Parameters(**self.weights)
 
     def state(self) -> State:
-        arrays: State = {name: array.copy() for name, array in self.weights.items()}
-        arrays |= {f"adam_mean.{name}": array.copy() for name, array in self.adam_mean.items()}
-        arrays |= {f"adam_square.{name}": array.copy() for name, array in self.adam_square.items()}
-        return arrays | {"adam_steps": np.array(self.adam_steps), "since_active": self.since_active.copy()}
+        arrays: State = dict(self.weights)
+        arrays |= {f"adam_mean.{name}": array for name, array in self.adam_mean.items()}
+        arrays |= {f"adam_square.{name}": array for name, array in self.adam_square.items()}
+        return arrays | {"adam_steps": np.array(self.adam_steps), "since_active": self.since_active}
 
     def restore(self, state: State) -> None:
         for name in PARAMETER_NAMES:

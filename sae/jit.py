@@ -26,6 +26,10 @@ _compile = numba.njit(
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Decorator of a kernel. It runs on the calling thread and lets other threads run Python meanwhile."""
+    """Decorator of a kernel. It runs on the calling thread and lets other threads run Python meanwhile.
+
+    The compiled code is cached beside the source and made anew when its own file changes; after changing a
+    kernel that another file calls, touch that file too.
+    """
     kernel: Any = _compile(function)
     return cast(Kernel, kernel)

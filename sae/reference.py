@@ -110,17 +110,17 @@ class ReferenceStepper:
 
     def parameters(self) -> Parameters:
         return Parameters(
-            **{name: getattr(self.sae, name).detach().cpu().numpy().copy() for name in PARAMETER_NAMES}
+            **{name: getattr(self.sae, name).detach().cpu().numpy() for name in PARAMETER_NAMES}
         )
 
     def state(self) -> State:
         arrays: State = asdict(self.parameters())
-        arrays["since_active"] = self.since_active.cpu().numpy().copy()
+        arrays["since_active"] = self.since_active.cpu().numpy()
         for name in PARAMETER_NAMES:
             moments = self.adam.state[getattr(self.sae, name)]
             if moments:
-                arrays[f"adam_mean.{name}"] = moments["exp_avg"].cpu().numpy().copy()
-                arrays[f"adam_square.{name}"] = moments["exp_avg_sq"].cpu().numpy().copy()
+                arrays[f"adam_mean.{name}"] = moments["exp_avg"].cpu().numpy()
+                arrays[f"adam_square.{name}"] = moments["exp_avg_sq"].cpu().numpy()
                 arrays["adam_steps"] = np.array(int(moments["step"]))
         return arrays
 

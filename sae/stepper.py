@@ -44,10 +44,10 @@ class Stepper(Protocol):
         """``top_acts``, ``top_indices`` (n, k) of raw embeddings without noise, in no order within a row."""
 
     def parameters(self) -> Parameters:
-        """A copy of the weights."""
+        """The weights themselves, no copy: the next step changes them."""
 
     def state(self) -> State:
-        """Copies of every array that the next step depends on."""
+        """Every array that the next step depends on, not copied."""
 
     def restore(self, state: State) -> None:
         """Continue from what ``state`` returned, bit for bit."""

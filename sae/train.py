@@ -203,5 +203,6 @@ def train(
             rate = (done - first) / max(now - started, 1e-9)
             report_progress(done, steps, _note(report, rate, (steps - done) / rate))
     sae = TopKSAE(sae_config)
-    sae.load_state_dict({name: torch.from_numpy(a) for name, a in vars(stepper.parameters()).items()})
+    learnt = {name: torch.from_numpy(array) for name, array in vars(stepper.parameters()).items()}
+    sae.load_state_dict(learnt, assign=True)  # the arrays themselves: nothing trains them any more
     return TrainResult(sae, standardisation.mean, standardisation.scale, history, path)
