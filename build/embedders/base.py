@@ -23,7 +23,7 @@ class Batch:
     inputs: Any  # what the embedder made of the texts: token ids, or the texts as sent
 
     def at(self, positions: np.ndarray) -> "Batch":
-        """The same batch within a longer list: ``positions[i]`` is where item i of the planned list stands."""
+        """The same batch within a longer list: ``positions[i]`` is where item i of the planned one stands."""
         return replace(self, positions=positions[self.positions])
 
 

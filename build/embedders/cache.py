@@ -26,10 +26,10 @@ CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, 
 class VectorCache:
     """Vectors of one embedder: key = sha256(name, text), value = float32 bytes with their CRC-32.
 
-    float32, not float16, so that a rerun gives the very bits of the first run. One transaction a batch: a killed
-    run leaves a batch whole or not at all. Several processes may use the file at once. A damaged file is renamed
-    to ``<name>.damaged-1`` with a line in the log, and an empty one takes its place; a damaged row counts as
-    missing.
+    float32, not float16, so that a rerun gives the very bits of the first run. One transaction a batch: a
+    killed run leaves a batch whole or not at all. Several processes may use the file at once. A damaged file
+    is renamed to ``<name>.damaged-1`` with a line in the log, and an empty one takes its place; a damaged row
+    counts as missing.
     """
 
     def __init__(self, path: Path, name: str, d_in: int) -> None:

