@@ -10,7 +10,7 @@ import numpy as np
 from sae.families import Family
 
 LARGEST_IN_ROWS = 40  # features; more are drawn in rings
-_COLUMN, _ROW = 330.0, 46.0
+_COLUMN, _ROW = 230.0, 62.0
 _RING, _ARC = 190.0, 34.0
 
 

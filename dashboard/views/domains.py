@@ -1,0 +1,189 @@
+"""Concepts that two corpora share: matched features, sorted and searched, with documents of each side."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cards, chips, data, frame, state, structure_data
+from dashboard.tables import download_table
+from dashboard.text import plain_text, safe_text
+
+_DOCUMENTS = 4  # shown of each side
+_IDENTICAL = 0.9  # cosine from which two directions are called nearly the same
+_ORDERS = {
+    "Nearest directions": ("cosine", False),
+    "Most alike in firing": ("similarity", False),
+    "Label travels worst": ("delta_pearson", True),
+    "Label travels best": ("delta_pearson", False),
+}
+
+
+def view() -> None:
+    corpus_name, sae_name = state.selected()
+    cards.style()
+    frame.header(
+        "Domains", "The same concept in two fields: which ones cross over, and do their names still fit?"
+    )
+    matches = structure_data.domains(corpus_name)
+    if matches is None or matches.empty:
+        st.info(
+            "This build holds one corpus, so there is no other field to compare with. Add a second one to "
+            "the "
+            "profile (or to CORPUS) and run `make artifacts`.",
+            icon=":material/info:",
+        )
+        return
+    others = sorted(matches["other_corpus"].unique())
+    left, middle, right = st.columns([2, 2, 3], gap="medium", vertical_alignment="bottom")
+    with left:
+        other = st.selectbox(
+            "Compared with", others, format_func=lambda n: plain_text(n, 60), key="domains-other"
+        )
+    with middle:
+        order = st.selectbox("Sorted by", list(_ORDERS), key="domains-order")
+    with right:
+        text = st.text_input(
+            "Label contains",
+            key="domains-words",
+            persist_state="session",
+            max_chars=100,
+            placeholder="on either side",
+        )
+    found = matched_table(corpus_name, sae_name, other, matches)
+    _summary(found, other)
+    found = _sorted(found, text or "", order)
+    if found.empty:
+        st.info("No pair has these words in either label. Try fewer letters.")
+        return
+    row = _table(found, corpus_name, sae_name, other)
+    _pair(corpus_name, sae_name, other, row)
+
+
+def matched_table(corpus_name: str, sae_name: str, other: str, matches: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of live features with both labels; ``note`` points out near-identical directions with other
+    names."""
+    found = matches[(matches["sae"] == sae_name) & (matches["other_corpus"] == other)].reset_index(drop=True)
+    ours, theirs = data.feature_table(corpus_name, sae_name), data.feature_table(other, sae_name)
+    live = (ours.loc[found["feature_id"], "n_active"].to_numpy() > 0) & (
+        theirs.loc[found["nearest"], "n_active"].to_numpy() > 0
+    )
+    found = found[live].reset_index(drop=True)
+    labels = [plain_text(v, 160) for v in ours.loc[found["feature_id"], "label"]]
+    their_labels = [plain_text(v, 160) for v in theirs.loc[found["nearest"], "label"]]
+    named_alike = found["label_overlap"].fillna(0) > 0
+    strange = (found["cosine"] >= _IDENTICAL) & ~named_alike & (found["label_overlap"].notna())
+    return found.assign(
+        label=labels,
+        their_label=their_labels,
+        note=["same direction, other name" if s else "" for s in strange],
+    )
+
+
+def _summary(found: pd.DataFrame, other: str) -> None:
+    near = int((found["cosine"] >= _IDENTICAL).sum())
+    strange = int((found["note"] != "").sum())
+    moved = found["delta_pearson"].dropna()
+    told = (
+        f"**{int(found['mutual'].sum()):,}** of {len(found):,} concepts are each other's nearest in "
+        f"{safe_text(other)}; **{near:,}** nearly the same direction (cosine ≥ {_IDENTICAL}), {strange:,} "
+        "of them "
+        "under names without a common word."
+    )
+    if len(moved):
+        told += (
+            " With the other field's label a concept is foretold "
+            f"{'worse' if moved.median() < 0 else 'no worse'} "
+            f"by {chips.signed(abs(moved.median()))} Pearson in the median (papers: 0.07 worse)."
+        )
+    st.markdown(told)
+
+
+def _sorted(found: pd.DataFrame, text: str, order: str) -> pd.DataFrame:
+    keep = pd.Series(True, index=found.index)
+    both = (found["label"] + " " + found["their_label"]).str.casefold()
+    for word in text.casefold().split():
+        keep &= both.str.contains(word, regex=False)
+    column, ascending = _ORDERS[order]
+    return (
+        found[keep]
+        .sort_values(column, ascending=ascending, kind="stable", na_position="last")
+        .reset_index(drop=True)
+    )
+
+
+def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> pd.Series:
+    names = [
+        "label",
+        "their_label",
+        "cosine",
+        "similarity",
+        "shared_similarity",
+        "delta_pearson",
+        "delta_f1",
+        "mutual",
+        "note",
+        "feature_id",
+        "nearest",
+    ]
+    shown = found[names]
+    column = st.column_config
+    event: Any = st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(420, 35 * (len(shown) + 1) + 3),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"domains-{corpus_name}-{sae_name}-{other}",
+        alt="Matched features with both labels and scores",
+        column_config={
+            "feature_id": None,
+            "nearest": None,
+            "label": column.TextColumn(plain_text(corpus_name, 40), width="medium"),
+            "their_label": column.TextColumn(plain_text(other, 40), width="medium"),
+            "cosine": column.NumberColumn(
+                "Cosine", format="%.2f", width=70, help="Of decoder directions, in embedding space."
+            ),
+            "similarity": column.NumberColumn(
+                "Firing",
+                format="%.2f",
+                width=70,
+                help="Cosine of activations over both corpora, encoded by both models.",
+            ),
+            "shared_similarity": column.NumberColumn(
+                "Shared", format="%.2f", width=70, help="The same over the documents that both corpora hold."
+            ),
+            "delta_pearson": column.NumberColumn(
+                "Δ Pearson",
+                format="%+.2f",
+                width=90,
+                help="Change when the other field's label is used, random negatives.",
+            ),
+            "delta_f1": column.NumberColumn("Δ F1", format="%+.2f", width=70),
+            "mutual": column.CheckboxColumn("Mutual", width=70, help="Each is the other's nearest."),
+            "note": column.TextColumn(
+                "Look at", width="medium", help="Nearly the same direction under names that share no word."
+            ),
+        },
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption("Select a row to see both sides. Click a column's head to sort.", width="content")
+        download_table(shown, f"{corpus_name}-{other}-{sae_name}-domains", key="domains-csv")
+    return found.iloc[event.selection.rows[0] if event.selection.rows else 0]
+
+
+def _pair(corpus_name: str, sae_name: str, other: str, row: pd.Series) -> None:
+    sides = ((corpus_name, int(row["feature_id"])), (other, int(row["nearest"])))
+    for place, (side, feature_id) in zip(st.columns(2, gap="large"), sides, strict=True):
+        with place:
+            st.markdown(f":small[:gray[{safe_text(side)}]]")
+            feature = chips.feature_row(data.feature_table(side, sae_name), feature_id)
+            chips.feature_chip(feature, f"domain-{side}", corpus_and_sae=(side, sae_name))
+            rows, activations = data.sae(side, sae_name).by_feature(feature_id, limit=_DOCUMENTS)
+            for document, activation in zip(data.documents(side, rows), activations, strict=True):
+                cards.document_card(
+                    document, activation=float(activation), max_activation=float(activations[0])
+                )
+
+
+view()
