@@ -19,7 +19,8 @@ N_CANDIDATES = 6  # alternative labels kept for each feature
 _MAX_CONSIDERED = 250  # candidate phrases of a feature, by share times log lift
 _MIN_POSITIVES, _MIN_SHARE, _MIN_LIFT = 3, 0.04, 3.0
 _MIN_GAIN = 0.03  # what another phrase must add to the objective
-_SHARE_PRIOR = 0.3  # readers believe a phrase that they see in the documents
+_SHARE_PRIOR = 0.1  # readers believe a phrase that they see in the documents
+_WORDS_PRIOR = 0.02  # "edge computing" says more than "edge"
 _MATCHED_WEIGHT = 0.5
 _ACTIVATION_POWER = 0.5
 # One score of a document, before calibration: weights of the measures, then where it saturates.
@@ -29,10 +30,14 @@ _MIDDLE, _WIDTH = 1.2, 1.5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A possible label: phrase numbers, strongest first, and its objective on the labelling half."""
+    """A possible label: phrase numbers, the most frequent first, and its objective on the labelling half.
+
+    preference: the objective plus what readers prefer: phrases that they see in the documents.
+    """
 
     phrases: tuple[int, ...]
     objective: float
+    preference: float
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ def interpret(evidence: FeatureEvidence, phrases: Phrases) -> list[Candidate]:
     for first in order[:N_CANDIDATES]:
         candidate = _compose(material, phrases, int(first), float(alone[first]))
         labels.setdefault(frozenset(candidate.phrases), candidate)
-        single = Candidate((int(material.considered[first]),), float(alone[first]))
+        single = _candidate(material, [int(first)], float(alone[first]))
         labels.setdefault(frozenset(single.phrases), single)
-    ranked = sorted(labels.values(), key=lambda c: (-c.objective, c.phrases))
+    ranked = sorted(labels.values(), key=lambda c: (-c.preference, c.phrases))
     return ranked[:N_CANDIDATES]
 
 
@@ -90,7 +95,8 @@ def _material(evidence: FeatureEvidence, phrases: Phrases) -> _Material | None:
         _squashed(phrases, documents[rows], vectors)
         for rows in (positive, evidence.rows(LABEL, RANDOM), evidence.rows(LABEL, MATCHED))
     ]
-    prior = _SHARE_PRIOR * np.sqrt(np.minimum(share[considered], 0.6))
+    several_words = np.asarray([" " in phrases.texts[i] for i in considered])
+    prior = _SHARE_PRIOR * np.sqrt(np.minimum(share[considered], 0.6)) + _WORDS_PRIOR * several_words
     return _Material(considered, weights, blocks[0], blocks[1], blocks[2], prior.astype(np.float32))
 
 
@@ -146,7 +152,13 @@ def _compose(material: _Material, phrases: Phrases, first: int, objective: float
         chosen.append(best)
         objective = float(gains[best])
         sums = [s + b[:, [best]] for s, b in zip(sums, blocks, strict=True)]
-    return Candidate(tuple(int(material.considered[i]) for i in chosen), objective)
+    return _candidate(material, chosen, objective)
+
+
+def _candidate(material: _Material, chosen: list[int], objective: float) -> Candidate:
+    ordered = sorted(chosen, key=lambda i: (-material.prior[i], i))
+    preference = objective + float(np.mean([material.prior[i] for i in chosen]))
+    return Candidate(tuple(int(material.considered[i]) for i in ordered), objective, preference)
 
 
 def _compatible(material: _Material, phrases: Phrases, chosen: list[int]) -> npt.NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Labels for all features of one autoencoder: one each, distinct, a person's own words first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -88,11 +88,11 @@ def _checked(overrides: Mapping[int, str], n_latents: int) -> dict[int, str]:
 def _distinct(
     candidates: Sequence[Sequence[Candidate]], phrases: Phrases, written: Mapping[int, str]
 ) -> tuple[list[str], list[float | None]]:
-    """One label for each feature, features with the highest objective choosing first."""
+    """One label for each feature, the features that are labelled best choosing first."""
     taken = {_identity(label) for label in written.values()}
     labels = [""] * len(candidates)
     objectives: list[float | None] = [None] * len(candidates)
-    best = np.asarray([options[0].objective if options else -np.inf for options in candidates])
+    best = np.asarray([options[0].preference if options else -np.inf for options in candidates])
     for j in np.argsort(-best, kind="stable"):
         if j in written or not candidates[j]:
             continue
@@ -113,9 +113,9 @@ def _first_free(
     for other in options[1:]:
         for phrase in other.phrases:
             if phrase not in best.phrases:
-                longer = Candidate((*best.phrases, phrase), best.objective)
-                if _identity(label_text(longer, phrases)) not in taken:
-                    return label_text(longer, phrases), best.objective
+                longer = label_text(replace(best, phrases=(*best.phrases, phrase)), phrases)
+                if _identity(longer) not in taken:
+                    return longer, best.objective
     number = 2
     while _identity(f"{label_text(best, phrases)} ({number})") in taken:
         number += 1

@@ -1,13 +1,13 @@
-"""Phrases of one to four words in a token array: where they are and how they are commonly written."""
+"""Phrases of one to five words in a token array: where they are and how they are commonly written."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from sae.words import BOUNDARY, LINK_WORDS, STOP_WORDS, Tokens
+from sae.words import BOUNDARY, LINK_WORDS, LY_NOUNS, STOP_WORDS, Tokens
 
-MAX_WORDS = 4
+MAX_WORDS = 5  # parts of hyphenated words counted
 _MIN_WORD_LENGTH = 2
 _MIN_PHRASE_LENGTH = 3
 
@@ -37,7 +37,7 @@ def content_flags(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
         [
             len(word) >= _MIN_WORD_LENGTH
             and word not in STOP_WORDS
-            and not (len(word) > 4 and word.endswith("ly"))
+            and not (len(word) > 4 and word.endswith("ly") and word not in LY_NOUNS)
             for word in tokens.lowers
         ],
         bool,

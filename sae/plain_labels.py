@@ -18,7 +18,7 @@ N_WORDS = 3
 
 
 def plain_labels(phrases: Phrases, evidence: Sequence[FeatureEvidence]) -> list[str]:
-    """Three words for each feature, weighted by frequency in its documents × log(1 + 1 / frequency in all)."""
+    """Three words for each feature, by frequency in its documents × log(1 + 1 / frequency in all)."""
     space = phrases.space
     words = list(phrases.vocabulary)
     usable = np.asarray([len(word) > 2 and word not in STOP_WORDS for word in words])
@@ -37,7 +37,7 @@ def plain_labels(phrases: Phrases, evidence: Sequence[FeatureEvidence]) -> list[
 def plain_scores(
     labels: Sequence[str], phrases: Phrases, evidence: Sequence[FeatureEvidence]
 ) -> tuple[list[float], list[float]]:
-    """Pearson against random and against matched negatives, for each feature that can be scored (else NaN)."""
+    """Pearson against random and matched negatives, for each feature that can be scored (else NaN)."""
     fit = [j for j, drawn in enumerate(evidence) if labels[j] and not drawn.too_rare]
     vectors = phrases.embed([labels[j] for j in fit])
     rows = [evidence[j].rows(SCORE, QUANTILE, RANDOM, MATCHED) for j in fit]

@@ -21,7 +21,8 @@ _MAX_OF_ALONE = 0.40  # "presence (of)", "end (of)" do not stand alone
 _MAX_ARTICLE_AFTER = 0.15  # "predict the ...", "maintain a ..."
 _MAX_ADJECTIVE_ALONE = 0.5
 MIN_COHERENCE = 0.05
-_FRAGMENT_SHARE = 0.8
+_FRAGMENT_SHARE = 0.7
+_FIXED_SHARE = 0.25  # a modifier used so often with its noun is a fixed expression: "time series"
 _MODIFIER_GAIN = 1.05
 _LINK_SHARE = 0.08
 
@@ -120,7 +121,7 @@ def empty_modifier(ngrams: Ngrams, coherences: np.ndarray) -> np.ndarray:
     empty = np.zeros(len(ngrams.keys), bool)
     for i, key in enumerate(ngrams.keys):
         j = index.get(key[1:])
-        if j is not None and count[i] < _FRAGMENT_SHARE * count[j]:
+        if j is not None and count[i] < _FIXED_SHARE * count[j]:
             empty[i] = coherences[i] < _MODIFIER_GAIN * coherences[j]
     return empty
 

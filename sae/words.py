@@ -18,10 +18,10 @@ _PAPER_WORDS = """propose proposed proposes proposing paper papers present prese
 shows shown showing demonstrate demonstrates demonstrated use uses used using based via approach approaches
 method methods result results novel new recent recently work works study studies studied studying however
 respect given well existing previous various different several many significant significantly better best good
-high low large small important main key introduce introduces introduced provide provides provided address
-addressed addressing achieve achieves achieved develop developed developing obtain obtained obtaining consider
-considered considering investigate investigated compare compared comparing improve improves improved improving
-allow allows allowed require requires required make makes made making called known non et al etc thus hence
+important main key introduce introduces introduced provide provides provided address addressed addressing
+achieve achieves achieved develop developed developing obtain obtained obtaining consider considered
+considering investigate investigated compare compared comparing improve improves improved improving allow
+allows allowed require requires required make makes made making called known non et al etc thus hence
 therefore moreover furthermore finally additionally first second third set number case cases order way ways
 problem problems such due apply applied applying enable enables enabled enabling able possible available
 common commonly widely effective effectively efficient efficiently simple powerful similar often typically
@@ -36,22 +36,35 @@ table section did does doing having determine determined measured observed obser
 confirm confirmed estimated report reported extend extended combine combined learn learns learned define
 defined offer offers give gives certain wide range variety great potential challenging difficult overall
 additional promising single multiple further years year today increasing increasingly increase increases
-increased decrease decreases decreased reduce reduces reduced reducing whereas since although though xspace
-mathcal mathbb mathbf mathrm frac sqrt times approx lesssim gtrsim leq geq alpha beta gamma cdot ldots epsilon
-lambda sigma infty tilde"""
+increased decrease decreases decreased reduce reduces reduced reducing whereas since although though times"""
 _REFERENCE_WORDS = """return returns returned returning parameter parameters param params argument arguments
-arg args kwarg kwargs optional default defaults none true false raise raises raised note notes example
-examples see deprecated version versionadded versionchanged self cls str int bool dict tuple obj attr
-attribute attributes value values specified specify specifies type types class classes method function
-functions name names instance instances object objects create creates created creating get gets getting add
-adds added call calls calling check checks checked convert converts converted compute computes computed
-computing calculate calculates calculated must want like just want input inputs output outputs passed pass
-passing same following current otherwise whether ie eg also optionally whose unless equivalent"""
+arg args kwarg kwargs optional default defaults none true false raise raises raised note see deprecated
+versionadded versionchanged self cls str int bool dict tuple obj attr specified specify specifies create
+creates created creating get gets getting add adds added called check checks checked convert converts
+converted compute computes computed calculate calculates calculated must want like just passed following
+current otherwise whether ie eg also optionally whose unless equivalent"""
 STOP_WORDS = (ENGLISH_STOP_WORDS | frozenset((_PAPER_WORDS + " " + _REFERENCE_WORDS).split())) - frozenset(
     # ENGLISH_STOP_WORDS counts these, which are contents in technical texts.
-    {"computer", "system", "fire", "bill", "detail", "interest", "mill", "move", "cry"}
+    {
+        "computer",
+        "system",
+        "fire",
+        "bill",
+        "detail",
+        "interest",
+        "mill",
+        "move",
+        "cry",
+        "name",
+        "thin",
+        "thick",
+        "side",
+    }
 )
 
+# Ends in -ly without being an adverb.
+_LY_NOUN_LIST = "anomaly family assembly supply reply butterfly monopoly subfamily italy july disassembly"
+LY_NOUNS = frozenset(_LY_NOUN_LIST.split())
 _WHOLE_STOPS = frozenset(word for word in STOP_WORDS if "-" in word)
 
 _FORMULA = re.compile(r"\$[^$]{0,300}\$|\\[a-zA-Z]+|https?://\S+|<[^<>\n]{1,60}>")
@@ -75,7 +88,7 @@ def singular(word: str) -> str:
 
 _SUFFIX_LIST = """isations izations isation ization ications ication ations ation ating ative ated ates ate
 ings ing ments ment ities ity ness ical ally ised ized ise ize ions ion ians ian ers er ors or ies ed es al ic
-ly s y e"""
+ly ous s y e"""
 _SUFFIXES = tuple(_SUFFIX_LIST.split())
 
 

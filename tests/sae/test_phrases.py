@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.ngrams import find_ngrams
+from sae.ngrams import MAX_WORDS, find_ngrams
 from sae.phrases import Phrases, content_keys, prepare_phrases, split_label
 from sae.words import LINK_WORDS, STOP_WORDS, tokenise
 from tests.sae.planted import TOPICS, embed, planted_corpus
@@ -19,7 +19,7 @@ def slow_ngrams(texts: list[str]) -> dict[tuple[str, ...], set[int]]:
     part = tokens.hyphen | np.r_[False, tokens.hyphen[:-1]]
     content = [bool(w) and (part[i] or (len(w) > 1 and w not in STOP_WORDS)) for i, w in enumerate(words)]
     for start in range(len(words)):
-        for n in range(1, 5):
+        for n in range(1, MAX_WORDS + 1):
             run = range(start, start + n)
             if start + n > len(words) or not (content[start] and content[start + n - 1]):
                 continue
