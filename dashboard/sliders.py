@@ -10,11 +10,11 @@ import streamlit as st
 from dashboard import data, state
 from dashboard.chips import feature_chip, feature_name, number, signed, steering_value
 from dashboard.text import safe_text
-from sae.errors import UserError
 from sae.steer import REACH_75, SliderRange, Steered, slider_range
 
 SHOWN = 8  # active features with a slider before somebody asks for the rest
 _MATCHES = 6
+_FAINTEST = 0.2  # labels below this cosine have nothing to do with what was typed
 _ADD_KEY, _ALL_KEY = "add-feature", "all-sliders"
 _MODE_NAMES = {
     "direct": "the query itself (direct)",
@@ -153,21 +153,30 @@ def _add_box(table: pd.DataFrame, present: Sequence[int]) -> None:
     )
     if not (typed or "").strip():
         return
-    found = matches(table, typed.strip(), *state.selected(), leave_out=present)
-    if not found:
+    words = by_words(table, typed, present)[:_MATCHES]
+    for feature_id in words:
+        _match(_row(table, feature_id))
+    # Drawn after those found by words: the first time, the labels have to be embedded.
+    meant = by_meaning(table, typed, present)[: _MATCHES - len(words)] if len(words) < _MATCHES else []
+    for feature_id in meant:
+        if feature_id not in words:
+            _match(_row(table, feature_id))
+    if not words and not meant:
         st.caption("No feature is called like that. Try another word.")
-    for feature_id in found:
-        row = _row(table, feature_id)
-        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-            st.button(
-                ":material/add:",
-                key=f"add-{feature_id}",
-                type="tertiary",
-                help=f"Steer with {safe_text(feature_name(row), 64)}",
-                on_click=_add,
-                args=(feature_id, steering_value(row)),
-            )
-            feature_chip(row, key=f"match-{feature_id}", steer=False)
+
+
+def _match(row: pd.Series) -> None:
+    feature_id = int(row["feature_id"])
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+        st.button(
+            ":material/add:",
+            key=f"add-{feature_id}",
+            type="tertiary",
+            help=f"Steer with {safe_text(feature_name(row), 64)}",
+            on_click=_add,
+            args=(feature_id, steering_value(row)),
+        )
+        feature_chip(row, key=f"match-{feature_id}", steer=False)
 
 
 def _add(feature_id: int, value: float) -> None:
@@ -175,33 +184,30 @@ def _add(feature_id: int, value: float) -> None:
     st.session_state[_ADD_KEY] = ""
 
 
-def matches(
-    table: pd.DataFrame, typed: str, corpus_name: str, sae_name: str, leave_out: Sequence[int] = ()
-) -> list[int]:
-    """Ids of features whose label contains the words, frequent ones first, then those near in meaning."""
-    usable = ~table["dead"] & table["label"].str.strip().ne("") & ~table.index.isin(list(leave_out))
-    words = usable.copy()
+def _usable(table: pd.DataFrame, leave_out: Sequence[int]) -> np.ndarray:
+    """bool (n_latents,): features that have a label, are not dead, and are not left out."""
+    labelled = ~table["dead"] & table["label"].str.strip().ne("")
+    return np.array(labelled & ~table.index.isin(list(leave_out)), dtype=bool)
+
+
+def by_words(table: pd.DataFrame, typed: str, leave_out: Sequence[int] = ()) -> list[int]:
+    """Ids of features whose label contains every word typed, the most frequent first."""
+    found = _usable(table, leave_out)
+    labels = table["label"].str.casefold()
     for word in typed.casefold().split():
-        words &= table["label"].str.casefold().str.contains(word, regex=False)
-    found = table.index[words][np.argsort(-table.loc[words, "density"].to_numpy(), kind="stable")]
-    chosen = [int(i) for i in found[:_MATCHES]]
-    if len(chosen) < _MATCHES:
-        chosen += _near_in_meaning(typed, corpus_name, sae_name, usable, chosen)
-    return chosen[:_MATCHES]
+        found &= labels.str.contains(word, regex=False).to_numpy(dtype=bool)
+    rows = np.flatnonzero(found)
+    return [int(table.index[i]) for i in rows[np.argsort(-table["density"].to_numpy()[rows], kind="stable")]]
 
 
-def _near_in_meaning(
-    typed: str, corpus_name: str, sae_name: str, usable: pd.Series, chosen: Sequence[int]
-) -> list[int]:
-    try:
-        labels, vector = data.label_vectors(corpus_name, sae_name), data.encoded(typed)
-    except UserError:
-        return []  # words alone still work
+def by_meaning(table: pd.DataFrame, typed: str, leave_out: Sequence[int] = ()) -> list[int]:
+    """Ids of the features whose labels are nearest to the words typed, by cosine; none without an encoder."""
+    labels, vector = data.label_vectors(*state.selected()), data.encoded(typed)
     if labels is None or vector is None:
         return []
-    cosines = np.where(usable.to_numpy(), labels @ vector, -1.0)
-    order = np.argsort(-cosines, kind="stable")[: _MATCHES + len(chosen)]
-    return [int(usable.index[i]) for i in order if cosines[i] > 0 and int(usable.index[i]) not in chosen]
+    cosines = np.where(_usable(table, leave_out), labels @ vector, -1.0)
+    order = np.argsort(-cosines, kind="stable")[: 2 * _MATCHES]
+    return [int(table.index[i]) for i in order if cosines[i] > _FAINTEST]
 
 
 def _mode_box() -> None:
