@@ -11,6 +11,8 @@ from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
 from dashboard.text import plain_text
 
 SCORE_SCALE = alt.Scale(domain=[0, 0.5, 1], range=[CONTRAST, MUTED, ACCENT], clamp=True, interpolate="rgb")
+# Strength of one colour rather than a row of colours: nothing is as faint in the dark as in the light.
+_SHADE = alt.Scale(type="sqrt", range=[0.05, 1.0])
 _LEAST_TALL = 3.0  # of the map's 42 units: a lower tile has no room for a name
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
@@ -114,7 +116,7 @@ def radar(labels: Sequence[str], scores: Sequence[float | None], family: float |
     )
     scored = points.dropna(subset=["pearson"])
     closed = pd.concat([scored, scored.head(1).assign(order=n)]) if len(scored) else scored
-    x = alt.X("x:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-1.5, 1.5]))
+    x = alt.X("x:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-1.9, 1.9]))
     y = alt.Y("y:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-1.3, 1.3]))
     layers = [_ring(r, MUTED, [], 0.35, x, y) for r in (0.25, 0.5, 0.75, 1.0)]
     if family is not None:
@@ -159,20 +161,18 @@ def matrix_block(labels: Sequence[str], values: np.ndarray, what: str, diagonal:
     axis = alt.Axis(title=None, ticks=False, domain=False, labels=n <= 24, labelLimit=170, grid=False)
     return themed(
         alt.Chart(table)
-        .mark_rect()
+        .mark_rect(color=ACCENT)
         .encode(
             x=alt.X("column:O", axis=alt.Axis(labels=False, title=None, ticks=False, domain=False)),
             y=alt.Y("one:N", sort=names, axis=axis),
-            color=alt.Color(
-                "value:Q", scale=alt.Scale(scheme="teals"), legend=alt.Legend(title=what, gradientLength=120)
-            ),
+            opacity=alt.Opacity("value:Q", scale=_SHADE, legend=None),
             tooltip=[
                 alt.Tooltip("one:N", title="feature"),
                 alt.Tooltip("other:N", title="with"),
                 alt.Tooltip("value:Q", title=what, format=",.3~f"),
             ],
         ),
-        max(200, min(420, 26 * n)),
+        max(200, min(460, 28 * n)),
     )
 
 
@@ -180,11 +180,11 @@ def cells(table: pd.DataFrame) -> Any:
     """A large matrix as means over cells. table: columns row, column, value."""
     return themed(
         alt.Chart(table)
-        .mark_rect()
+        .mark_rect(color=ACCENT)
         .encode(
             x=alt.X("column:O", axis=_NO_AXIS),
             y=alt.Y("row:O", axis=_NO_AXIS),
-            color=alt.Color("value:Q", scale=alt.Scale(scheme="teals", type="sqrt"), legend=None),
+            opacity=alt.Opacity("value:Q", scale=_SHADE, legend=None),
             tooltip=[alt.Tooltip("value:Q", format=".3~g")],
         ),
         280,
@@ -204,15 +204,11 @@ def projection(points: pd.DataFrame, explained: Sequence[float]) -> Any:
     shares += ["", ""]
     return themed(
         alt.Chart(table)
-        .mark_circle(size=45, opacity=0.8)
+        .mark_circle(size=45, color=ACCENT)
         .encode(
             x=alt.X("x:Q", title=shares[0], axis=alt.Axis(format="~g")),
             y=alt.Y("y:Q", title=shares[1], axis=alt.Axis(format="~g")),
-            color=alt.Color(
-                "activation:Q",
-                scale=alt.Scale(scheme="teals"),
-                legend=alt.Legend(title="mean activation", gradientLength=100),
-            ),
+            opacity=alt.Opacity("activation:Q", scale=alt.Scale(range=[0.15, 1.0]), legend=None),
             tooltip=[alt.Tooltip("title:N", title="document"), alt.Tooltip("activation:Q", format=".2f")],
         ),
         360,

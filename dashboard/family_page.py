@@ -292,7 +292,9 @@ def _matrix(corpus_name: str, sae_name: str, tree: pd.DataFrame) -> None:
         ),
         "How often, or how similarly, each two features of the family are active together",
     )
-    st.caption("Children by rising density, the parent last: its row should be the dark one.")
+    st.caption(
+        "Stronger: more. Children by rising density, the parent last: its row should be the strong one."
+    )
 
 
 def _projection(corpus_name: str, sae_name: str, family: pd.Series) -> None:
@@ -305,6 +307,7 @@ def _projection(corpus_name: str, sae_name: str, family: pd.Series) -> None:
         "Documents of the family in the plane of its first two principal components",
     )
     st.caption(
-        f"A sample of {len(points)} documents, by their activations of this family alone. Straight rays are "
+        f"A sample of {len(points)} documents, by their activations of this family alone; stronger: more "
+        "active. Straight rays are "
         "documents with one feature."
     )

@@ -75,7 +75,11 @@ const known = new Set({known}), address = {_script_json(address)};
 addEventListener("message", event => {{
   const inner = document.querySelector("iframe").contentWindow;
   const feature = event.data && event.data.feature;
-  if (event.source === inner && known.has(feature)) window.parent.location.assign(address + feature);
+  if (event.source !== inner || !known.has(feature)) return;
+  // Streamlit's frame may not navigate the page around it, but that page may follow a link of its own.
+  const link = parent.document.createElement("a");
+  link.href = address + feature;
+  link.click();
 }});
 </script></body></html>"""
 
@@ -139,7 +143,8 @@ def _isolated(page: str, nodes: Sequence[Node], dark: bool) -> str:
 <style>html,body{{margin:0;background:{colours.paper};color:{colours.ink};overflow:hidden;
 font:14px/1.4 system-ui,sans-serif}}
 #mynetwork{{border:1px solid {colours.line}!important;border-radius:6px;background:transparent!important;
-float:none!important;box-sizing:border-box}} #mynetwork:focus-within{{outline:2px solid {ACCENT};outline-offset:-2px}}
+float:none!important;box-sizing:border-box}}
+#mynetwork:focus-within{{outline:2px solid {ACCENT};outline-offset:-2px}}
 .card{{border:0}} #said{{height:52px;padding:4px 2px;overflow:auto;overflow-wrap:anywhere}}
 #said b{{font-weight:600}} canvas:focus{{outline:none}}</style>"""
     script = f"""<div id="said" role="status" aria-live="polite"></div><script>
@@ -188,7 +193,7 @@ box.addEventListener("keydown", event => {{
 }});
 function show() {{
   network.fit();
-  network.moveTo({{scale: network.getScale() * 0.9}});  // labels reach beyond the outermost features
+  network.moveTo({{scale: network.getScale() * 0.82}});  // labels reach beyond the outermost features
   // Where all of it would be too small to read, start at the parent.
   if (network.getScale() < 0.55 && order.length <= 40) {{
     const scale = 0.7, at = network.getPosition(order[0]);

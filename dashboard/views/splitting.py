@@ -1,6 +1,7 @@
 """A feature of a small model seen splitting through the larger ones (``?from=…``), and the counts
 over all features."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
