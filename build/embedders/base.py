@@ -1,9 +1,10 @@
 """What every embedder offers, and work shared out to a few threads."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +44,11 @@ class Embedder(Protocol):
 
     @property
     def whole_batches(self) -> bool: ...
+
+    @property
+    def truncated(self) -> int:
+        """Texts of the last plan that are longer than the model reads: only their beginning counts."""
+        ...
 
     def plan_batches(self, texts: Sequence[str]) -> list[Batch]:
         """Share the texts out to batches; the same texts always give the same batches."""
@@ -105,26 +111,37 @@ def share_out(
     todo = iter(items)
     running: dict[Future[R], T] = {}
     failure: BaseException | None = None
+    stopped = threading.Event()
+
+    def run(item: T) -> R:
+        if stopped.is_set():
+            raise CancelledError
+        try:
+            return function(item)
+        except BaseException:
+            stopped.set()
+            raise
+
     with ThreadPoolExecutor(workers, initializer=prepare) as pool:
-        while True:
-            # One item more than there are workers waits, so that no worker waits for the consumer.
-            while failure is None and len(running) <= workers:
-                try:
-                    item = next(todo)
-                except StopIteration:
+        try:
+            while True:
+                # One item more than there are workers waits, so that no worker waits for the consumer.
+                while failure is None and len(running) <= workers:
+                    try:
+                        item = next(todo)
+                    except StopIteration:
+                        break
+                    running[pool.submit(run, item)] = item
+                if not running:
                     break
-                running[pool.submit(function, item)] = item
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                item = running.pop(future)
-                if future.cancelled():
-                    continue
-                if error := future.exception():
-                    failure = failure or error
-                    for other in running:
-                        other.cancel()
-                else:
-                    yield item, future.result()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    item = running.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        yield item, future.result()
+                    elif not isinstance(error, CancelledError):
+                        failure = failure or error
+        finally:
+            stopped.set()  # a consumer that ends early does not wait for what is queued
     if failure is not None:
         raise failure

@@ -63,3 +63,5 @@ def _embed_missing(
         out[batch.positions] = rows
         cache.write([texts[i] for i in batch.positions], rows)
         rate.advance(len(rows))
+    if progress and embedder.truncated:
+        progress(len(texts), len(texts), f"{embedder.truncated:,} longer than the model reads, cut")

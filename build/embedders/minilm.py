@@ -79,6 +79,7 @@ class MiniLMEmbedder(BatchEmbedder):
         self._wanted = arithmetic
         self._workers = workers or available_cores()
         self._folder = folder
+        self.truncated = 0
 
     @cached_property
     def arithmetic(self) -> str:
@@ -133,9 +134,12 @@ class MiniLMEmbedder(BatchEmbedder):
         """Token ids, uint16: a list of Python integers would take twenty times the memory."""
         tokenizer = self._tokenizer
         found: list[np.ndarray] = []
+        self.truncated = 0
         for start in range(0, len(texts), _TEXTS_A_CHUNK):
             chunk = [readable(text) for text in texts[start : start + _TEXTS_A_CHUNK]]
-            found += [np.array(encoding.ids, np.uint16) for encoding in tokenizer.encode_batch_fast(chunk)]
+            for encoding in tokenizer.encode_batch_fast(chunk):
+                found.append(np.array(encoding.ids, np.uint16))
+                self.truncated += bool(encoding.overflowing)
         return found
 
     @cached_property

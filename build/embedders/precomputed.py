@@ -27,6 +27,7 @@ class PrecomputedEmbedder:
     """
 
     whole_batches = False
+    truncated = 0
 
     def __init__(
         self,
