@@ -14,10 +14,13 @@ from sae.encode import Weights, decode, encode
 from sae.errors import UserError
 from sae.weights import write_weights
 
-CODE = (
-    "sae/train.py", "sae/model.py", "sae/loss.py", "sae/config.py", "sae/data.py", "sae/initialise.py",
-    "sae/stepper.py", "sae/reference.py", "sae/encode.py",
-)  # fmt: skip
+CODE = tuple(
+    f"sae/{name}.py"
+    for name in (
+        "train model loss config data initialise stepper reference encode weights "
+        "fast selector topk kernels latent_kernels jit crew"
+    ).split()
+)
 _FVU_SAMPLE = 20_000
 
 
