@@ -61,6 +61,7 @@ def family_map(families: pd.DataFrame) -> Any:
     table = families.sort_values("n_documents", ascending=False).reset_index(drop=True)
     table[["x", "y", "x2", "y2"]] = tiles(table["n_documents"].clip(lower=1).tolist())
     table["name"] = [plain_text(label, 120) for label in table["label"]]
+    table = table.drop(columns="label")  # as it came: not to be sent
     tall = table["y2"] - table["y"]
     table["middle"], table["centre"] = (table["x"] + table["x2"]) / 2, (table["y"] + table["y2"]) / 2
     chosen = alt.selection_point(name="family", fields=["family_id"], on="click", empty=False)
@@ -263,7 +264,7 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
                 ],
             )
         )
-    shown = nodes.assign(
+    shown = nodes.drop(columns="label").assign(
         x=nodes["column"],
         name=[plain_text(label, 34) for label in nodes["label"]],
         whole=[plain_text(label, 160) for label in nodes["label"]],

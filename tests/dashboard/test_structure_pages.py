@@ -1,0 +1,72 @@
+"""Families, splitting and domains pages on the tiny store, headless."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sae.store import open_store
+from sae.structure_store import FamilyReader, domains, splitting, splitting_summary
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(view: str, tiny_store: Path, monkeypatch: pytest.MonkeyPatch, **parameters: str) -> AppTest:
+    monkeypatch.setenv("ARTIFACTS", str(tiny_store))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "dashboard" / "Home.py"), default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    app.run()
+    app.switch_page(f"views/{view}.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+@pytest.mark.parametrize("view", ["families", "splitting", "domains"])
+@pytest.mark.parametrize("sae", ["SAE3", "SAE6"])
+def test_pages_stand(view: str, sae: str, tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = run(view, tiny_store, monkeypatch, corpus="planted", sae=sae)
+    assert app.title[0].value == view.capitalize()
+    assert len(app.warning) == 0
+
+
+def test_search_for_nothing_says_so(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for view, key in (
+        ("families", "families-words"),
+        ("splitting", "splitting-words"),
+        ("domains", "domains-words"),
+    ):
+        app = run(view, tiny_store, monkeypatch, corpus="planted", sae="SAE6")
+        app.text_input(key=key).set_value("zzqqxx").run()
+        assert not app.exception
+        assert any("words" in info.value or "label" in info.value for info in app.info)
+
+
+def test_the_store_holds_what_the_pages_need(tiny_store: Path) -> None:
+    corpus = open_store(tiny_store).corpus("planted")
+    sae = corpus.sae("SAE6")
+    families = FamilyReader(sae)
+    scores, members = families.scores().to_pandas(), families.members().to_pandas()
+    assert len(scores) > 0
+    assert members.groupby("family_id").size().tolist() == scores["size"].tolist()
+    assert (scores["size"] >= 5).all()
+    first = families.tree(0).to_pandas()
+    assert first["feature_id"].iloc[0] == scores["feature_id"].iloc[0]
+    assert first["parent"].isna().tolist() == [True] + [False] * (len(first) - 1)
+    counts, similarities = families.block(first["feature_id"].to_numpy())
+    assert (counts == counts.T).all()
+    stored = first["count_with_parent"].fillna(0).astype(int).tolist()
+    assert counts[0].tolist() == stored
+    assert ((similarities > 0) == (counts > 0)).all()
+    metrics = families.metrics().to_pandas()
+    chance = metrics[(metrics["group"] == "chance") & (metrics["name"] == "n_families")]["value"].iloc[0]
+    assert chance == 0
+    left_out = metrics[metrics["group"] == "left out"]["value"].sum()
+    kept = metrics[(metrics["group"] == "filter") & (metrics["name"] == "kept")]["value"].iloc[0]
+    assert left_out + kept == sae.weights.n_latents
+    assert splitting(corpus).num_rows == 2 * (64 + 128) // 2
+    assert {"cosines", "recurring"} <= set(splitting_summary(corpus)["kind"].to_pylist())
+    matches = domains(corpus).to_pandas()
+    assert set(matches["other_corpus"]) == {"planted-too"}
+    assert matches["delta_pearson"].notna().any()
