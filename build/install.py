@@ -28,7 +28,7 @@ for pin in sys.argv[1:]:
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 — this file is run by whatever Python the user has
         return _fail(f"Sextant needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
     python = sys.executable
     if not _is_ours_to_fill():

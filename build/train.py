@@ -14,13 +14,11 @@ from sae.encode import Weights, decode, encode
 from sae.errors import UserError
 from sae.weights import write_weights
 
-CODE = tuple(
-    f"sae/{name}.py"
-    for name in (
-        "train model loss config data initialise stepper reference encode weights "
-        "fast selector topk kernels latent_kernels jit crew"
-    ).split()
-)
+CODE = (
+    "sae/train.py", "sae/model.py", "sae/loss.py", "sae/config.py", "sae/data.py", "sae/initialise.py",
+    "sae/stepper.py", "sae/reference.py", "sae/encode.py", "sae/weights.py", "sae/fast.py", "sae/selector.py",
+    "sae/topk.py", "sae/kernels.py", "sae/latent_kernels.py", "sae/jit.py", "sae/crew.py",
+)  # fmt: skip
 _FVU_SAMPLE = 20_000
 
 

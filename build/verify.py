@@ -1,4 +1,4 @@
-"""``python -m build.verify [FOLDER]``: compare every byte of a build with its manifest, and its files with each other."""
+"""``python -m build.verify [FOLDER]``: compare every byte of a build with its manifest, and its files together."""
 
 from pathlib import Path
 from typing import Annotated

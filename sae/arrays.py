@@ -16,7 +16,9 @@ _CHUNK_BYTES = 1 << 16
 _CHUNKS_A_SHARD = 64
 
 
-def write_group(path: Path, arrays: Mapping[str, np.ndarray], dtypes: Mapping[str, str], **attributes: Any) -> None:
+def write_group(
+    path: Path, arrays: Mapping[str, np.ndarray], dtypes: Mapping[str, str], **attributes: Any
+) -> None:
     """Write a Zarr v3 group whose arrays are exactly ``dtypes``' names, each cast to its dtype.
 
     Chunks hold about 64 KB of whole rows, sharded 64 to a file; a Crc32c codec comes last, so that a flipped
@@ -51,7 +53,7 @@ class Group:
         self.path = path
         try:
             group = zarr.open_group(store=str(path), mode="r", zarr_format=3)
-            self._arrays = {name: group[name] for name in dtypes}
+            self._arrays: dict[str, Any] = {name: group[name] for name in dtypes}
             self.attributes = {name: group.attrs[name] for name in attributes}
         except Exception as error:
             raise StoreError(_damaged(path, error)) from None

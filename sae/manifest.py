@@ -70,10 +70,14 @@ def read_manifest(build: Path) -> Manifest:
             f"The build in {build} was never finished: it has no {MANIFEST}. Run `make artifacts` to finish it."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again.") from None
+        raise StoreError(
+            f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again."
+        ) from None
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not isinstance(version, int) or isinstance(version, bool):
-        raise StoreError(f"{path} is damaged: it names no schema version. Run `make artifacts` to build it again.")
+        raise StoreError(
+            f"{path} is damaged: it names no schema version. Run `make artifacts` to build it again."
+        )
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"The build in {build} has schema version {version}, newer than this program's {SCHEMA_VERSION}. "
@@ -87,7 +91,9 @@ def read_manifest(build: Path) -> Manifest:
     try:
         return _parse(raw)
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again.") from None
+        raise StoreError(
+            f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again."
+        ) from None
 
 
 def _parse(raw: dict[str, Any]) -> Manifest:
@@ -116,7 +122,13 @@ def _parse(raw: dict[str, Any]) -> Manifest:
 
 def _check_relative(path: str) -> None:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or "\\" in path or "\0" in path or any(p in ("..", ".") for p in parts):
+    if (
+        not parts
+        or path.startswith("/")
+        or "\\" in path
+        or "\0" in path
+        or any(p in ("..", ".") for p in parts)
+    ):
         raise ValueError(f"{path!r} is not a path inside the build")
 
 

@@ -46,7 +46,8 @@ def feature_statistics(entries: ByFeature, n_documents: int) -> dict[str, pa.Arr
     quantiles: list[list[float]] = []
     edges: list[list[float]] = []
     counts: list[list[int]] = []
-    means, maxima = [], []
+    means: list[float | None] = []
+    maxima: list[float | None] = []
     for feature_id in range(len(n_active)):
         acts = entries.of(feature_id)[1].astype(np.float32)
         if not len(acts):

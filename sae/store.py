@@ -60,7 +60,9 @@ class Store:
 
     def corpus(self, name: str) -> "Corpus":
         if name not in self.manifest.corpora:
-            raise StoreError(f"There is no corpus {name!r} in this build; it holds {', '.join(self.corpora)}.")
+            raise StoreError(
+                f"There is no corpus {name!r} in this build; it holds {', '.join(self.corpora)}."
+            )
         return Corpus(self, name)
 
     @property
@@ -197,8 +199,10 @@ class SAE:
         if limit is not None:
             stop = min(stop, start + limit)
         documents = self._latents.read("documents", start, stop)
-        if documents.size and not (0 <= documents.min() and documents.max() < self.corpus.n_documents):
-            raise StoreError(f"{self.path / schema.LATENTS} names documents that do not exist. Run `make verify`.")
+        if documents.size and not (documents.min() >= 0 and documents.max() < self.corpus.n_documents):
+            raise StoreError(
+                f"{self.path / schema.LATENTS} names documents that do not exist. Run `make verify`."
+            )
         return documents, self._latents.read("activations", start, stop).astype(np.float32)
 
     def cooccurring(self, feature_id: int) -> SparseRows:
@@ -216,7 +220,10 @@ class SAE:
         path = self.path / schema.EVIDENCE
         open_table(path, schema.EVIDENCE_COLUMNS)
         return pq.read_table(
-            path, filters=[("feature_id", "=", feature_id)], page_checksum_verification=True, use_threads=False
+            path,
+            filters=[("feature_id", "=", feature_id)],
+            page_checksum_verification=True,
+            use_threads=False,
         )
 
     def training(self) -> pa.Table:

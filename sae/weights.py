@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,15 @@ def read_weights(path: Path, d_in: int | None = None) -> Weights:
     """Read what write_weights wrote. Raises StoreError unless shapes agree and every number is finite."""
     group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES)
     arrays = {name: group.read(name) for name in schema.SAE_ARRAYS}
-    k, scale = group.attributes["k"], group.attributes["scale"]
+    k: Any = group.attributes["k"]
+    scale: Any = group.attributes["scale"]
     n_latents, width = arrays["W_enc"].shape if arrays["W_enc"].ndim == 2 else (0, 0)
-    shapes = {"W_dec": (n_latents, width), "pre_bias": (width,), "latent_bias": (n_latents,), "mean": (width,)}
+    shapes = {
+        "W_dec": (n_latents, width),
+        "pre_bias": (width,),
+        "latent_bias": (n_latents,),
+        "mean": (width,),
+    }
     sound = (
         (d_in is None or width == d_in)
         and all(arrays[name].shape == shape for name, shape in shapes.items())

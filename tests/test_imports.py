@@ -1,4 +1,4 @@
-"""Who may import whom, held by machine: the numeric core stands alone, the server knows nothing of the builders."""
+"""Who may import whom, held by machine: the core stands alone, the server knows nothing of the builders."""
 
 import ast
 import subprocess
@@ -12,7 +12,10 @@ HEAVY = ("torch", "scipy", "sklearn", "openai", "numba", "transformers")
 RULES = {
     "sae": (("build", "dashboard"), "the numeric core must be usable from a notebook without either"),
     "build": (("dashboard",), "a build must run on a machine that serves nothing"),
-    "dashboard": (("build", *HEAVY), "the server reads artifacts only: importing builders would cost its memory"),
+    "dashboard": (
+        ("build", *HEAVY),
+        "the server reads artifacts only: importing builders would cost its memory",
+    ),
 }
 
 

@@ -64,6 +64,8 @@ def test_latents_are_fitted_to_the_corpus() -> None:
 
 
 def test_files_replace_the_corpora_and_take_their_names() -> None:
-    config = with_files(load_profile("default"), [Path("/data/my papers.parquet"), Path("b.csv")], {"limit": 5}, ())
+    config = with_files(
+        load_profile("default"), [Path("/data/my papers.parquet"), Path("b.csv")], {"limit": 5}, ()
+    )
     assert [corpus.name for corpus in config.corpora] == ["my-papers", "b"]
     assert config.corpora[1].source == {"kind": "files", "path": "b.csv", "limit": 5}

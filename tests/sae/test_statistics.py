@@ -14,7 +14,9 @@ N_DOCUMENTS, N_LATENTS, K, D_IN = 300, 40, 5, 12
 def latents() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
     # The last two latents are never chosen: dead.
-    indices = np.stack([rng.choice(N_LATENTS - 2, K, replace=False) for _ in range(N_DOCUMENTS)]).astype(np.int32)
+    indices = np.stack([rng.choice(N_LATENTS - 2, K, replace=False) for _ in range(N_DOCUMENTS)]).astype(
+        np.int32
+    )
     acts = np.maximum(rng.normal(1, 1, (N_DOCUMENTS, K)), 0).astype(np.float16)
     dense = np.zeros((N_DOCUMENTS, N_LATENTS), np.float32)
     np.put_along_axis(dense, indices, acts.astype(np.float32), axis=1)

@@ -49,7 +49,9 @@ def test_another_schema(copy: Path, version: int, word: str) -> None:
         open_store(copy)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": true}', '{"schema_version": 1}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema_version": true}', '{"schema_version": 1}', "\x00\xff"]
+)
 def test_a_damaged_manifest(copy: Path, text: str) -> None:
     (build_of(copy) / schema.MANIFEST).write_text(text)
     with pytest.raises(StoreError, match="damaged"):
