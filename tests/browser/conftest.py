@@ -41,6 +41,7 @@ class Tab:
 
     def settle(self) -> None:
         """Wait until the server has answered: no run is going on and nothing shown is of an earlier one."""
+        self.page.evaluate("window.quietSince = undefined")
         self.page.wait_for_function(
             """() => {
                 const app = document.querySelector('[data-testid=stApp]')
