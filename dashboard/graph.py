@@ -18,7 +18,8 @@ from dashboard.charts import ACCENT, CONTRAST, MUTED
 from dashboard.text import plain_text
 
 _LINE = 60  # pixels under the graph for what is said of a feature
-_LABELLED = 30  # features of a large family whose labels are always drawn
+_ALL_LABELLED = 40  # features of a family up to which every label is drawn
+_LABELLED = 12  # labels always drawn in a larger one: the densest features'
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _LOADS = re.compile(
     r"<link\b[^>]*>|<script\b[^>]*\bsrc\s*=[^>]*>\s*</script>|<center>.*?</center>", re.IGNORECASE | re.DOTALL
@@ -89,6 +90,8 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
     from pyvis.network import Network  # 19 MB with what it brings: only when a family is drawn
 
     network = Network(height=f"{height}px", width="100%", directed=True, cdn_resources="in_line")
+    # A large family is drawn smaller as a whole; its features must stay large enough to see and to hit.
+    grow = max(1.0, max(max(abs(n.x), abs(n.y)) for n in nodes) / 1000)
     labelled = {n.feature_id for n in sorted(nodes, key=lambda n: -n.density)[:_LABELLED]}
     for node in nodes:
         name = plain_text(node.label, 28) or f"feature {node.feature_id}"
@@ -96,12 +99,12 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
         unscored = node.score is None
         network.add_node(
             node.feature_id,
-            label=name if len(nodes) <= _LABELLED + 10 or node.feature_id in labelled else " ",
+            label=name if len(nodes) <= _ALL_LABELLED or node.feature_id in labelled else " ",
             x=float(node.x),
             y=float(node.y),
-            size=6 + 42 * max(node.density, 0) ** 0.5,
+            size=(6 + 42 * max(node.density, 0) ** 0.5) * grow,
             color={"background": "transparent" if unscored else colour, "border": colour},
-            borderWidth=2,
+            borderWidth=2 * grow,
             shapeProperties={"borderDashes": [4, 3] if unscored else False},
             shape="dot",
             physics=False,
@@ -110,14 +113,17 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
         if node.parent is not None:
             share = node.share or 0.0
             network.add_edge(
-                node.parent, node.feature_id, width=1 + 7 * share, color={"color": MUTED, "opacity": 0.55}
+                node.parent,
+                node.feature_id,
+                width=(1 + 7 * share) * grow,
+                color={"color": MUTED, "opacity": 0.55},
             )
     options = {
         "physics": {"enabled": False},
         "nodes": {
             "font": {
                 "color": _colours(dark).ink,
-                "size": 15,
+                "size": 15 if len(nodes) <= _ALL_LABELLED else round(28 * max(1.0, 1.3 * grow)),
                 "face": "system-ui, sans-serif",
                 "strokeWidth": 0,
             }

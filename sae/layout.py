@@ -11,7 +11,7 @@ from sae.families import Family
 
 LARGEST_IN_ROWS = 40  # features; more are drawn in rings
 _COLUMN, _ROW = 230.0, 62.0
-_RING, _ARC = 190.0, 34.0
+_RING, _ARC = 90.0, 34.0
 
 
 def family_layout(family: Family) -> tuple[np.ndarray, np.ndarray]:
@@ -20,13 +20,23 @@ def family_layout(family: Family) -> tuple[np.ndarray, np.ndarray]:
     depth = family.depths.astype(np.float64)
     if len(family) <= LARGEST_IN_ROWS:
         return (depth * _COLUMN).astype(np.float32), ((row - row[0]) * _ROW).astype(np.float32)
-    n_leaves = row.max() + 1
-    # The first ring with room for all rows sets the distance of the rings; the deeper ones have more.
-    ring = max(_RING, n_leaves * _ARC / (2 * np.pi))
-    angle = row / n_leaves * 2 * np.pi
-    return (depth * ring * np.cos(angle)).astype(np.float32), (depth * ring * np.sin(angle)).astype(
-        np.float32
-    )
+    angle = row / (row.max() + 1) * 2 * np.pi
+    radius = _radii(family.depths, angle)[family.depths]
+    return (radius * np.cos(angle)).astype(np.float32), (radius * np.sin(angle)).astype(np.float32)
+
+
+def _radii(depths: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Radius of the ring of each depth: beyond the one inside it, and wide enough for its closest
+    neighbours."""
+    radii = np.zeros(int(depths.max()) + 1)
+    step = _RING
+    for depth in range(1, len(radii)):
+        around = np.sort(angle[depths == depth])
+        gaps = np.diff(np.append(around, around[0] + 2 * np.pi))
+        radii[depth] = max(radii[depth - 1] + step, _ARC / max(float(gaps.min()), 1e-6))
+        if depth == 1:  # a wide first ring wants the others farther apart, a deep tree closer together
+            step = max(_RING, radii[1] * min(0.4, 1.5 / max(1, len(radii) - 2)))
+    return radii
 
 
 def _rows(family: Family) -> np.ndarray:
