@@ -10,6 +10,7 @@ from dashboard import data, state
 from dashboard.text import plain_text, safe_text
 from sae.errors import UserError
 
+_LONGEST_TITLE = 20  # characters; a longer one is cut by its box, so the name stands there instead
 _COMMAND = re.compile(r"[\w =./-]{1,80}")
 
 
@@ -78,7 +79,8 @@ def _switched() -> None:
 
 def _corpus_title(name: str) -> str:
     reader = data.corpus(name)
-    return f"{plain_text(reader.facts.get('title') or name, 40)} · {reader.n_documents:,}"
+    title = plain_text(reader.facts.get("title"))
+    return f"{title if title and len(title) <= _LONGEST_TITLE else name} · {reader.n_documents:,}"
 
 
 def _sae_title(corpus_name: str, name: str) -> str:

@@ -14,6 +14,7 @@ from sae.steer import REACH_75, SliderRange, Steered, slider_range
 
 SHOWN = 8  # active features with a slider before somebody asks for the rest
 _MATCHES = 6
+_LONGEST_NAME = 200
 _FAINTEST = 0.2  # labels below this cosine have nothing to do with what was typed
 _ADD_KEY, _ALL_KEY = "add-feature", "all-sliders"
 _MODE_NAMES = {
@@ -44,23 +45,24 @@ def _row(table: pd.DataFrame, feature_id: int) -> pd.Series:
 
 
 def _heading(steered: Steered, changed: bool, touched: bool) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader("Steering", anchor=False, width="content")
-        st.button(
-            "Reset all",
-            key="reset-all",
-            type="tertiary",
-            icon=":material/restart_alt:",
-            disabled=not touched,
-            help="Give every feature back its own activation.",
-            on_click=state.clear_edits,
-        )
-    with st.container(gap="xsmall"):
-        st.markdown(
-            f"Fidelity **{signed(steered.fidelity)}** :gray[· {_in_words(steered.fidelity, changed)}]",
-            help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the "
-            "results follow the edits more than your words.",
-        )
+    st.subheader("Steering", anchor=False)
+    with st.container(gap=None):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(
+                f"Fidelity **{signed(steered.fidelity)}** :gray[· {_in_words(steered.fidelity, changed)}]",
+                help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the "
+                "results follow the edits more than your words.",
+                width="content",
+            )
+            st.button(
+                "Reset all",
+                key="reset-all",
+                type="tertiary",
+                icon=":material/restart_alt:",
+                disabled=not touched,
+                help="Give every feature back its own activation.",
+                on_click=state.clear_edits,
+            )
         st.progress(min(1.0, max(0.0, steered.fidelity)))
 
 
@@ -147,11 +149,11 @@ def _add_box(table: pd.DataFrame, present: Sequence[int]) -> None:
         placeholder="Add a feature: type words or a meaning …",
         label_visibility="collapsed",
         icon=":material/add:",
-        max_chars=200,
         live=True,
         autocomplete="off",
     )
-    if not (typed or "").strip():
+    typed = (typed or "").strip()[:_LONGEST_NAME]
+    if not typed:
         return
     words = by_words(table, typed, present)[:_MATCHES]
     for feature_id in words:

@@ -166,7 +166,7 @@ def read_address() -> None:
         if sae_name not in data.corpus(corpus_name).saes:
             sae_name = data.corpus(corpus_name).saes[0]
         select(corpus_name, sae_name)
-    if "q" in found or "like" in found:
+    if found.keys() & {"q", "like", "e"}:
         _take_over_search(found)
     st.session_state["last_written"] = key
 

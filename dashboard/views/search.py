@@ -26,7 +26,6 @@ def query_row() -> None:
             type="search",
             placeholder="Ask in your own words, or paste a whole abstract …",
             label_visibility="collapsed",
-            max_chars=state.MAX_QUERY_CHARACTERS,
             on_change=lambda: state.set_query(st.session_state[_BOX]),
         )
         st.button("Search")
