@@ -1,5 +1,7 @@
 """Families against a plain implementation with networkx, planted hierarchies, and shuffled latents."""
 
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from sae.errors import UserError
 from sae.families import Families, Family, FamilyConfig, find_families, merge, normalised, spanning_forest
 from sae.feature_filter import LOCAL_FILTER, FeatureFilter, filter_features
 from sae.null_model import shuffle_latents
+from sae.store import open_store
 
 
 def planted(n_documents: int = 4000, seed: int = 0) -> tuple[sp.csr_matrix, dict[int, list[int]]]:
@@ -97,6 +100,18 @@ def test_families_equal_the_plain_ones(
     config = FamilyConfig(threshold=threshold, chance_links=None)
     kept = np.flatnonzero(np.bincount(latents.indices, minlength=n_latents) > seed % 3)
     found = families_of(latents, config, kept)
+    expected = plain_families(latents, config, kept.tolist())
+    assert [(f.parent, frozenset(f.features.tolist())) for f in found.families] == expected
+
+
+def test_families_of_a_real_matrix_equal_the_plain_ones(tiny_store: Path) -> None:
+    sae = open_store(tiny_store).corpus("planted").sae("SAE6")
+    rows = np.arange(sae.corpus.n_documents)
+    latents = active_entries(*sae.by_document(rows), sae.weights.n_latents)
+    kept = np.flatnonzero(np.bincount(latents.indices, minlength=sae.weights.n_latents) > 2)
+    config = FamilyConfig(chance_links=None)
+    found = families_of(latents, config, kept)
+    assert len(found.families) > 3
     expected = plain_families(latents, config, kept.tolist())
     assert [(f.parent, frozenset(f.features.tolist())) for f in found.families] == expected
 

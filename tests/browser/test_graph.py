@@ -1,0 +1,79 @@
+"""The graph of a family in Chromium: hostile labels act nowhere, nothing is fetched, the keyboard is enough."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from dashboard.graph import Node, family_graph
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+HOSTILE = (
+    "<script>parent.postMessage('bad', '*')</script><img src=x onerror=alert(1)>",
+    'href="javascript:alert(1)" <a href="https://evil.example">go</a>',
+    "</script></body><iframe src=https://evil.example></iframe>",
+)
+
+
+OpenPage = Callable[[str], tuple[Page, list[str]]]
+
+
+@pytest.fixture
+def blank_page(browser: Browser) -> Iterator[OpenPage]:
+    """Show a page without any server: (page, every request, dialog, error and exception that it has caused)."""
+    context = browser.new_context(viewport={"width": 800, "height": 640})
+
+    def show(content: str) -> tuple[Page, list[str]]:
+        page, seen = context.new_page(), []
+        page.on("request", lambda request: seen.append(request.url))
+        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: seen.append(str(error)))
+        page.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
+        page.set_content(content)
+        return page, seen
+
+    yield show
+    context.close()
+
+
+def star(labels: tuple[str, ...], n_children: int) -> list[Node]:
+    nodes = [Node(7, labels[0], 0, 0, 0.1, 0.8, facts=labels)]
+    for i in range(n_children):
+        nodes.append(Node(10 + i, labels[i % len(labels)], 200, 40.0 * i, 0.01, None, 7, 0.5, labels))
+    return nodes
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_hostile_labels_are_text(blank_page: OpenPage, dark: bool) -> None:
+    page, seen = blank_page(family_graph(star(HOSTILE, 5), "features?feature=", dark))
+    inner = page.frame_locator("iframe")
+    canvas = inner.locator("canvas")
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        canvas.press(key)
+    said = inner.locator("#said")
+    assert "<img src=x onerror=alert(1)>" in said.inner_text()
+    assert said.locator("img, script, a, iframe").count() == 0
+    assert inner.locator("iframe, img, a").count() == 0
+    assert seen == []
+
+
+def test_the_keyboard_leads_to_a_features_page(blank_page: OpenPage) -> None:
+    page, _ = blank_page(family_graph(star(("one", "two"), 5), "#feature="))
+    canvas = page.frame_locator("iframe").locator("canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")  # chooses the parent
+    canvas.press("ArrowRight")  # its first child
+    canvas.press("ArrowDown")  # the one beside it
+    canvas.press("Enter")
+    page.wait_for_function("location.hash === '#feature=11'", timeout=5000)
+
+
+def test_five_hundred_features_open_within_two_seconds(blank_page: OpenPage) -> None:
+    started = time.perf_counter()
+    page, seen = blank_page(family_graph(star(("concept",), 499), "features?feature="))
+    page.frame_locator("iframe").locator("#said").get_by_text("Point at a feature").wait_for()
+    assert time.perf_counter() - started < 2
+    assert seen == []
