@@ -4,13 +4,17 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from build.config import BuildConfig, load_profile, profile_names, with_files
 from build.display import Display, duration, fail
 from sae.errors import UserError
+
+if TYPE_CHECKING:
+    from build.plan import Job
+    from build.runner import Runner
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -93,11 +97,31 @@ def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, disp
     if dry_run:
         for job in jobs:
             display.say(f"{'built' if runner.is_done(job) else 'to do'}  {job.title}")
+        _say_price(jobs, runner, display)
         return
     build = runner.run(jobs, publish=only is None)
     if build is not None:
         display.say(f"{build} is ready after {duration(time.monotonic() - started)}.")
         display.say(f"Next: {next_command(out)}")
+
+
+def _say_price(jobs: list["Job"], runner: "Runner", display: Display) -> None:
+    """What embedding would cost, for every corpus whose documents have been read."""
+    from build.embedders import make_embedder
+    from build.embeddings import announce, embedded_texts
+    from sae.schema import DOCUMENTS
+
+    for job in jobs:
+        embedder = make_embedder(job.target.config.embedder)
+        if job.stage.name != "embeddings" or not hasattr(embedder, "plan") or runner.is_done(job):
+            continue
+        documents, name = job.find("documents", None), job.target.corpus.name
+        if runner.is_done(documents):
+            announce(embedder, embedded_texts(runner.folder(documents) / DOCUMENTS), name, display.say)
+        else:
+            display.say(
+                f"The price of embedding {name} is known once its documents are read: add --only documents."
+            )
 
 
 def next_command(out: Path) -> str:

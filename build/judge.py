@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from build.embedders import embed_corpus, make_embedder
-from build.embeddings import embedded_texts
+from build.phrases import corpus_phrases
 from build.work import Work
 from sae import schema
 from sae.evidence import ByFeature, draw_evidence
 from sae.families import Family
 from sae.label_scores import score_labels
 from sae.labels import label_features
-from sae.phrases import Phrases, prepare_phrases
+from sae.phrases import Phrases
 from sae.progress import Progress
 from sae.statistics import invert
 
@@ -33,16 +31,9 @@ class Judge:
     @classmethod
     def of(cls, work: Work, corpus: str | None = None, progress: Progress | None = None) -> "Judge":
         """Read a corpus' documents and embeddings (``corpus`` for a stage that runs once for the build)."""
-        documents = work.input("documents", corpus=corpus) / schema.DOCUMENTS
-        table = pq.read_table(documents, columns=["title", "text"])
-        texts = embedded_texts(table["title"].to_pylist(), table["text"].to_pylist())
         path = work.input("embeddings", corpus=corpus) / schema.EMBEDDINGS
         embeddings = np.load(path, allow_pickle=False).astype(np.float32)
-        embedder = make_embedder(work.target.config.embedder)
-        cache = work.cache / "embeddings.sqlite"
-        phrases = prepare_phrases(
-            texts, embeddings, lambda shown: embed_corpus(embedder, shown, cache), progress or work.progress
-        )
+        phrases = corpus_phrases(work, corpus, progress)
         return cls(phrases, embeddings, work.target.config.seed)
 
     def families(self, families: Sequence[Family], by_feature: sp.csc_matrix) -> tuple[pa.Table, pa.Table]:

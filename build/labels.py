@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from build.embedders import embed_corpus, make_embedder
-from build.embeddings import embedded_texts
+from build.phrases import corpus_phrases
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group, write_table
@@ -17,13 +15,12 @@ from sae.errors import UserError
 from sae.evidence import ByFeature, draw_evidence
 from sae.label_scores import score_labels
 from sae.labels import label_features
-from sae.phrases import Phrases, prepare_phrases
 from sae.progress import Progress
 
 LABELS = "labels.parquet"
 SCORES = "scores.parquet"
 CODE = (
-    "sae/words.py", "sae/ngrams.py", "sae/readability.py", "sae/phrases.py", "sae/phrase_space.py",
+    "build/phrases.py", "sae/words.py", "sae/ngrams.py", "sae/readability.py", "sae/phrases.py", "sae/phrase_space.py",
     "sae/evidence.py", "sae/interpret.py", "sae/predictor.py", "sae/labels.py", "sae/label_scores.py",
     "sae/scores.py",
 )  # fmt: skip
@@ -39,7 +36,7 @@ def run(work: Work) -> dict[str, Any]:
     names = work.target.sae_names
     steps = _Steps(work.progress, 1 + 3 * len(names))
     embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, allow_pickle=False).astype(np.float32)
-    phrases = _phrases(work, embeddings, steps.next("phrases"))
+    phrases = corpus_phrases(work, progress=steps.next("phrases"))
     scores: dict[str, dict[str, Any]] = {}
     for name in names:
         latents = Group(work.input("encode", name) / schema.LATENTS, schema.LATENT_ARRAYS)
@@ -57,14 +54,6 @@ def run(work: Work) -> dict[str, Any]:
         write_table(work.out / name / schema.EVIDENCE, scored.evidence.cast(schema.EVIDENCE_COLUMNS), 4096)
         scores[name] = _summary(scored.table)
     return {"labels": scores}
-
-
-def _phrases(work: Work, embeddings: np.ndarray, progress: Progress) -> Phrases:
-    table = pq.read_table(work.input("documents") / schema.DOCUMENTS, columns=["title", "text"])
-    texts = embedded_texts(table["title"].to_pylist(), table["text"].to_pylist())
-    embedder = make_embedder(work.target.config.embedder)
-    cache = work.cache / "embeddings.sqlite"
-    return prepare_phrases(texts, embeddings, lambda shown: embed_corpus(embedder, shown, cache), progress)
 
 
 def _summary(table: pa.Table) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
     documents ─► embeddings ─► train ─► encode ─► statistics ─┐
         │            │                    └──► labels ────────┴─► features
-        │            └─► queries
+        │            ├─► queries
+        │            └─► scaling
         └ (query_encoder stands alone)               features ─► families, splitting, domains
 
 A stage runs once for the build, for each corpus, or for each SAE of each corpus. It sees the outputs of the
@@ -25,6 +26,7 @@ from build import (
     labels,
     queries,
     query_encoder,
+    scaling,
     splitting,
     statistics,
     train,
@@ -61,7 +63,8 @@ STAGES = (
     Stage("documents", Per.CORPUS, (), (schema.DOCUMENTS, schema.QUARANTINE),
           documents.run, documents.settings, ("build/documents.py", "build/corpora/*.py"), "documents"),
     Stage("embeddings", Per.CORPUS, ("documents",), (schema.EMBEDDINGS, schema.SEARCH, schema.SEARCH_SCALES),
-          embeddings.run, embeddings.settings, ("build/embeddings.py", "build/embedders/*.py"), "documents"),
+          embeddings.run, embeddings.settings,
+          ("build/embeddings.py", "build/embedders/*.py", "sae/search.py"), "documents"),
     Stage("queries", Per.CORPUS, ("documents", "embeddings"), (schema.QUERIES,),
           queries.run, queries.settings, ("build/queries.py",), "queries"),
     Stage("train", Per.SAE, ("embeddings",), (schema.SAE, schema.TRAINING),
@@ -84,6 +87,10 @@ STAGES = (
           splitting.run, splitting.settings, splitting.CODE, "pairs of SAEs"),
     Stage("domains", Per.BUILD, ("documents", "embeddings", "train", "encode", "features"), (schema.DOMAINS,),
           domains.run, domains.settings, domains.CODE, "pairs of SAEs"),
+    Stage("scaling", Per.CORPUS, ("embeddings",),
+          (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS),
+          scaling.run, scaling.settings, scaling.CODE, "steps"),
     Stage("query_encoder", Per.BUILD, (), (schema.QUERY_ENCODER,),
-          query_encoder.run, query_encoder.settings, ("build/query_encoder.py",), "checks"),
+          query_encoder.run, query_encoder.settings,
+          ("build/query_encoder.py", "build/embedders/bert.py", "build/embedders/minilm.py", "sae/query.py"), "checks"),
 )  # fmt: skip
