@@ -60,6 +60,29 @@ class SAEPlan:
 
 
 @dataclass(frozen=True)
+class GridConfig:
+    """SAEs trained only to see how the error falls with latents and compute (O'Neill et al. 2024, A.3)."""
+
+    k_shares: tuple[float, ...]  # k as shares of d_in.
+    n_ratios: tuple[float, ...]  # n_latents as multiples of d_in; a fit needs at least three.
+    steps: int  # Training steps of each run.
+
+    def __post_init__(self) -> None:
+        for name in ("k_shares", "n_ratios"):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not values or min(values) <= 0:
+                raise UserError(f"[grid] {name} is {values!r}; it must be a list of numbers above 0.")
+        if self.steps < 20:
+            raise UserError(f"[grid] steps is {self.steps}; a curve needs at least 20.")
+
+    def shapes(self, d_in: int) -> tuple[tuple[int, int], ...]:
+        """(k, n_latents) of each run, without those in which less than half of the latents could rest."""
+        ks = sorted({max(1, round(share * d_in)) for share in self.k_shares})
+        sizes = sorted({round(ratio * d_in) for ratio in self.n_ratios})
+        return tuple((k, n) for k in ks for n in sizes if n >= 2 * k)
+
+
+@dataclass(frozen=True)
 class BuildConfig:
     """Everything that decides a build's content."""
 
@@ -70,6 +93,7 @@ class BuildConfig:
     title: str = ""  # Shown on the About page.
     families: dict[str, Any] = field(default_factory=dict)  # Fields of FamilyConfig and FeatureFilter.
     splitting: dict[str, Any] = field(default_factory=dict)  # Fields of sae.splitting.SplittingConfig.
+    grid: GridConfig | None = None  # Runs for scaling laws; none where the table is missing.
     held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
     seed: int = 0  # Of splits, labels and evidence.
     overrides: str = "labels.overrides.csv"  # Labels corrected by hand; used where the file exists.
@@ -105,6 +129,8 @@ def load_profile(name: str) -> BuildConfig:
     _known(BuildConfig, raw, str(path))
     corpora = tuple(_make(CorpusConfig, table, f"{path}, [[corpora]]") for table in raw.pop("corpora", []))
     saes = tuple(_make(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
+    if "grid" in raw:
+        raw["grid"] = _make(GridConfig, raw["grid"], f"{path}, [grid]")
     return BuildConfig(**{"embedder": {"kind": "minilm"}, "training": {}} | raw, corpora=corpora, saes=saes)
 
 

@@ -38,6 +38,11 @@ FEATURES = "features.parquet"
 EVIDENCE = "evidence.parquet"
 TRAINING = "training.parquet"
 
+# Files of a corpus whose profile has a grid of SAEs for scaling laws.
+SCALING = "scaling.parquet"
+SCALING_CURVES = "scaling_curves.parquet"
+SCALING_FITS = "scaling_fits.parquet"
+
 # Arrays inside the Zarr groups: name -> dtype. Shapes are checked by the readers.
 SAE_ARRAYS = {
     "W_enc": "float32",  # (n_latents, d_in)
@@ -265,5 +270,45 @@ DOMAIN_COLUMNS = pa.schema(  # for each feature of each SAE of this corpus its n
         pa.field("label_overlap", pa.float32()),  # share of the shorter label's words that the other has too
         pa.field("delta_pearson", pa.float32()),  # change of pearson_random when the other's label is used
         pa.field("delta_f1", pa.float32()),
+    ]
+)
+SCALING_COLUMNS = pa.schema(  # one row a run of the grid
+    [
+        _required("k", pa.int32()),
+        _required("n_latents", pa.int32()),
+        _required("steps", pa.int64()),
+        _required("fvu", pa.float64()),  # of training documents, clean, at the end
+        _required("held_out_fvu", pa.float64()),
+        _required("flops", pa.float64()),
+        _required("dead", pa.int64()),
+        pa.field("mean_log_density", pa.float64()),  # over live latents, all documents
+        pa.field("mean_activation", pa.float64()),  # over active entries, all documents
+    ]
+)
+SCALING_CURVE_COLUMNS = pa.schema(  # one row an evaluation of a run
+    [
+        _required("k", pa.int32()),
+        _required("n_latents", pa.int32()),
+        _required("step", pa.int64()),
+        _required("flops", pa.float64()),
+        _required("fvu", pa.float64()),  # of training batches, mean since the evaluation before
+        _required("held_out_fvu", pa.float64()),
+        _required("frontier", pa.bool_()),  # no run of this k is as good in fvu for as little compute
+        _required("held_out_frontier", pa.bool_()),
+    ]
+)
+SCALING_FIT_COLUMNS = pa.schema(  # loss = coefficient · x ** exponent
+    [
+        _required("law", pa.string()),  # "latents" or "compute"
+        _required("measure", pa.string()),  # "fvu" or "held_out_fvu"
+        _required("k", pa.int32()),
+        _required("coefficient", pa.float64()),
+        _required("coefficient_low", pa.float64()),  # bounds of the 95 % confidence interval
+        _required("coefficient_high", pa.float64()),
+        _required("exponent", pa.float64()),
+        _required("exponent_low", pa.float64()),
+        _required("exponent_high", pa.float64()),
+        pa.field("r_squared", pa.float64()),
+        _required("n_points", pa.int32()),
     ]
 )
