@@ -9,7 +9,7 @@ import numpy as np
 
 from sae.families import Family
 
-LARGEST_IN_ROWS = 40  # features; more are drawn in rings
+LARGEST_IN_ROWS = 14  # rows, one for each feature without children; wider trees are drawn in rings
 _COLUMN, _ROW = 230.0, 62.0
 _RING, _ARC = 90.0, 34.0
 
@@ -18,7 +18,7 @@ def family_layout(family: Family) -> tuple[np.ndarray, np.ndarray]:
     """(x, y), each float32 (m,), of a family's features in its own order; the parent stands at x = 0."""
     row = _rows(family)
     depth = family.depths.astype(np.float64)
-    if len(family) <= LARGEST_IN_ROWS:
+    if row.max() < LARGEST_IN_ROWS:
         return (depth * _COLUMN).astype(np.float32), ((row - row[0]) * _ROW).astype(np.float32)
     angle = row / (row.max() + 1) * 2 * np.pi
     radius = _radii(family.depths, angle)[family.depths]
