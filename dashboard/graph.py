@@ -18,8 +18,7 @@ from dashboard.charts import ACCENT, CONTRAST, MUTED
 from dashboard.text import plain_text
 
 _LINE = 60  # pixels under the graph for what is said of a feature
-_ALL_LABELLED = 40  # features of a family up to which every label is drawn
-_LABELLED = 12  # labels always drawn in a larger one: the densest features'
+_LABELLED = 12  # labels always drawn where a family stands in rings: the densest features'
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _LOADS = re.compile(
     r"<link\b[^>]*>|<script\b[^>]*\bsrc\s*=[^>]*>\s*</script>|<center>.*?</center>", re.IGNORECASE | re.DOTALL
@@ -92,6 +91,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
     network = Network(height=f"{height}px", width="100%", directed=True, cdn_resources="in_line")
     # A large family is drawn smaller as a whole; its features must stay large enough to see and to hit.
     grow = max(1.0, max(max(abs(n.x), abs(n.y)) for n in nodes) / 1000)
+    rings = min(node.x for node in nodes) < 0  # rows start at the parent, with room for every label
     labelled = {n.feature_id for n in sorted(nodes, key=lambda n: -n.density)[:_LABELLED]}
     for node in nodes:
         name = plain_text(node.label, 28) or f"feature {node.feature_id}"
@@ -99,7 +99,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
         unscored = node.score is None
         network.add_node(
             node.feature_id,
-            label=name if len(nodes) <= _ALL_LABELLED or node.feature_id in labelled else " ",
+            label=name if not rings or node.feature_id in labelled else " ",
             x=float(node.x),
             y=float(node.y),
             size=(6 + 42 * max(node.density, 0) ** 0.5) * grow,
@@ -123,7 +123,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
         "nodes": {
             "font": {
                 "color": _colours(dark).ink,
-                "size": 15 if len(nodes) <= _ALL_LABELLED else round(28 * max(1.0, 1.3 * grow)),
+                "size": round(28 * max(1.0, 1.3 * grow)) if len(nodes) > 60 else 15,
                 "face": "system-ui, sans-serif",
                 "strokeWidth": 0,
             }
