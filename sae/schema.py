@@ -312,3 +312,81 @@ SCALING_FIT_COLUMNS = pa.schema(  # loss = coefficient · x ** exponent
         _required("n_points", pa.int32()),
     ]
 )
+
+# Evaluation of one corpus and all its SAEs: <corpus>/evaluation/….
+EVALUATION = "evaluation"
+STEERING = "steering.parquet"
+OPTIMISATION = "optimisation.parquet"
+CONTOUR = "contour.parquet"
+RETRIEVAL = "retrieval.parquet"
+CATEGORIES = "categories.parquet"
+TRUTH = "truth.parquet"
+
+_ESTIMATE = [  # a mean with its 95 % interval, by bootstrap over queries
+    pa.field("value", pa.float64()),
+    pa.field("low", pa.float64()),
+    pa.field("high", pa.float64()),
+    _required("n", pa.int32()),
+]
+STEERING_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("edit", pa.string()),  # "both" (one feature raised, one lowered), "up", "down"
+        _required("method", pa.string()),
+        _required("fidelity", pa.float64()),  # cosine of original and steered query that the edit was brought to
+        _required("judge", pa.string()),  # sae.judge.WAYS; "" for what is counted without a judge
+        # "up", "down", "both": shares told rightly. "overlap": of the top 10 with the original one. "raised": share
+        # of the top 10 with the raised feature, less before. "moved": other features whose share moved by .3.
+        # "ahead up", "ahead both" …: how far a method is ahead of rewriting, on the same trials.
+        _required("measure", pa.string()),
+        *_ESTIMATE,
+    ]
+)
+OPTIMISATION_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("case", pa.string()),  # "zero to active", "active to zero"
+        _required("residual", pa.bool_()),  # the residual kept, as the search does; else the paper's formula
+        _required("step", pa.int16()),  # 0 is direct setting
+        *_ESTIMATE,
+    ]
+)
+CONTOUR_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("up", pa.float64()),  # in units of the query's largest activation
+        _required("down", pa.float64()),  # share of the lowered feature's activation that is taken away
+        _required("cosine", pa.float64()),
+    ]
+)
+RETRIEVAL_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("variant", pa.string()),  # "query", "query and documents", "sparse"
+        _required("measure", pa.string()),  # "overlap@10", "recall@100", "ndcg@10"
+        *_ESTIMATE,
+    ]
+)
+CATEGORY_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("category", pa.string()),
+        _required("n_documents", pa.int32()),
+        _required("feature_id", pa.int32()),
+        _required("threshold", pa.float32()),  # active means an activation above it
+        _required("f1", pa.float64()),  # of the feature, on documents it was not chosen on
+        _required("f1_probe", pa.float64()),  # of a linear probe on embeddings, learnt on the same documents
+        _required("f1_always", pa.float64()),  # of saying yes to every document
+    ]
+)
+TRUTH_COLUMNS = pa.schema(
+    [
+        _required("sae", pa.string()),
+        _required("topic", pa.string()),
+        _required("broad", pa.bool_()),
+        _required("feature_id", pa.int32()),  # its partner in the best matching; −1 without one
+        _required("correlation", pa.float64()),  # of the feature's activation with being about the topic
+        _required("f1", pa.float64()),
+        _required("chance", pa.float64()),  # correlation of the partner when topics are dealt out at random
+    ]
+)
