@@ -10,7 +10,11 @@ import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from sae import limits
 from sae.manifest import StoreError
+from sae.trust_parquet import decoded_sizes, footer_fits
+from sae.trust_values import Bounds, check_values
+from sae.trust_zarr import ArrayCheck, check_group
 
 _CHUNK_BYTES = 1 << 16
 _CHUNKS_A_SHARD = 64
@@ -47,35 +51,43 @@ def write_group(
 
 
 class Group:
-    """A read-only Zarr group of the store, its arrays checked against the names and dtypes of the schema."""
+    """A read-only Zarr group of the store. Nothing of it is decoded before ``sae.trust_zarr`` has looked at it."""
 
     def __init__(self, path: Path, dtypes: Mapping[str, str], attributes: tuple[str, ...] = ()) -> None:
         self.path = path
         try:
+            self.attributes = check_group(path, attributes)
+            self._checks = {name: ArrayCheck(path / name, dtype) for name, dtype in dtypes.items()}
             group = zarr.open_group(store=str(path), mode="r", zarr_format=3)
             self._arrays: dict[str, Any] = {name: group[name] for name in dtypes}
-            self.attributes = {name: group.attrs[name] for name in attributes}
         except Exception as error:
             raise StoreError(_damaged(path, error)) from None
         for name, dtype in dtypes.items():
             found = self._arrays[name]
-            if not isinstance(found, zarr.Array) or str(found.dtype) != dtype:
+            if (
+                not isinstance(found, zarr.Array)
+                or str(found.dtype) != dtype
+                or found.shape != self.shape(name)
+            ):
                 raise StoreError(f"{path} is damaged: {name} is not an array of {dtype}. Run `make verify`.")
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._arrays[name].shape)
+        return self._checks[name].shape
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows start … stop of an array. Raises StoreError on a chunk whose checksum is wrong."""
         try:
+            self._checks[name].check_range(start, self.shape(name)[0] if stop is None else stop)
             return np.asarray(self._arrays[name][start:stop])
         except Exception as error:
             raise StoreError(_damaged(self.path / name, error)) from None
 
     def read_rows(self, name: str, rows: np.ndarray) -> np.ndarray:
         """The given rows (any order, repeats allowed) of an array."""
+        rows = np.asarray(rows, dtype=np.int64)
         try:
-            return np.asarray(self._arrays[name].oindex[np.asarray(rows, dtype=np.int64)])
+            self._checks[name].check_rows(rows)
+            return np.asarray(self._arrays[name].oindex[rows])
         except Exception as error:
             raise StoreError(_damaged(self.path / name, error)) from None
 
@@ -86,24 +98,59 @@ def write_table(path: Path, table: pa.Table, rows_per_group: int | None = None) 
 
 
 def open_table(path: Path, schema: pa.Schema) -> pq.ParquetFile:
-    """Open a Parquet file of the store; its columns must be those of the schema, its pages are verified."""
+    """Open a Parquet file of the store: its columns are those of the schema, its pages within limits."""
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+        footer_fits(path)
+        file = pq.ParquetFile(
+            path,
+            page_checksum_verification=True,
+            memory_map=False,
+            thrift_string_size_limit=limits.PARQUET_FOOTER_BYTES,
+            thrift_container_size_limit=1 << 20,
+        )
         found = file.schema_arrow
     except Exception as error:
         raise StoreError(_damaged(path, error)) from None
-    if found.names != schema.names or any(found.field(f.name).type != f.type for f in schema):
+    if found.names != schema.names or any(
+        found.field(f.name).type != f.type or found.field(f.name).nullable != f.nullable for f in schema
+    ):
         raise StoreError(f"{path} is damaged: its columns are not those of this schema. Run `make verify`.")
+    try:
+        decoded_sizes(path, file.metadata)
+    except (ValueError, OSError) as error:
+        raise StoreError(_damaged(path, error)) from None
     return file
 
 
-def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """A whole Parquet file of the store, or some of its columns."""
+def read_table(
+    path: Path, schema: pa.Schema, columns: list[str] | None = None, within: Bounds | None = None
+) -> pa.Table:
+    """A whole Parquet file of the store, or some of its columns; ``within`` bounds its identifiers."""
     file = open_table(path, schema)
     try:
-        return file.read(columns=columns, use_threads=False)
+        sizes = decoded_sizes(path, file.metadata)
+        if sum(sizes.get(name, 0) for name in columns or schema.names) > limits.TABLE_BYTES:
+            raise ValueError("it would take too much memory")
+        table = file.read(columns=columns, use_threads=False)
+        check_values(table, within)
     except Exception as error:
         raise StoreError(_damaged(path, error)) from None
+    return table
+
+
+def read_matching(
+    path: Path, schema: pa.Schema, column: str, value: int, within: Bounds | None = None
+) -> pa.Table:
+    """Rows of a Parquet file of the store in which an integer column has one value."""
+    open_table(path, schema).close()
+    try:
+        table = pq.read_table(
+            path, filters=[(column, "=", value)], page_checksum_verification=True, use_threads=False
+        )
+        check_values(table, within)
+    except Exception as error:
+        raise StoreError(_damaged(path, error)) from None
+    return table
 
 
 def _damaged(path: Path, error: Exception) -> str:

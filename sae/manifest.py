@@ -6,14 +6,14 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from sae import limits
 from sae.errors import UserError
 from sae.progress import Progress, silent
 from sae.schema import MANIFEST, SCHEMA_VERSION
-
-_MAX_MANIFEST_BYTES = 64 * 2**20
+from sae.trust import check_manifest, inside, load_json
 
 
 class StoreError(UserError):
@@ -62,9 +62,12 @@ def read_manifest(build: Path) -> Manifest:
     """
     path = build / MANIFEST
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"{path} is not a regular file; this is not a Sextant build.")
+        if found.st_size > limits.MANIFEST_BYTES:
             raise StoreError(f"{path} is larger than any real manifest; this is not a Sextant build.")
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = load_json(path.read_bytes())
     except FileNotFoundError:
         raise StoreError(
             f"The build in {build} was never finished: it has no {MANIFEST}. Run `make artifacts` to finish it."
@@ -90,46 +93,30 @@ def read_manifest(build: Path) -> Manifest:
         )
     try:
         return _parse(raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again."
         ) from None
 
 
 def _parse(raw: dict[str, Any]) -> Manifest:
-    files = {}
-    for path, entry in raw["files"].items():
-        _check_relative(path)
-        shape = entry.get("shape")
-        digest, size = entry["sha256"], entry["size"]
-        if not (isinstance(digest, str) and len(digest) == 64 and isinstance(size, int) and size >= 0):
-            raise ValueError(f"entry {path!r} has no valid checksum and size")
-        files[path] = FileEntry(digest, size, None if shape is None else tuple(shape), entry.get("dtype"))
     texts = {name: raw[name] for name in ("build", "title", "created")}
     if not all(isinstance(text, str) for text in texts.values()):
         raise TypeError("build, title and created are not all text")
     maps = {name: raw[name] for name in ("config", "provenance", "corpora")}
     if not all(isinstance(value, dict) for value in maps.values()) or not isinstance(raw["stages"], list):
         raise TypeError("config, provenance, corpora or stages has the wrong form")
-    for name, facts in raw["corpora"].items():
-        _check_relative(name)
-        if not (isinstance(facts["n_documents"], int) and isinstance(facts["d_in"], int)):
-            raise TypeError(f"corpus {name!r} has no counts")
-        for sae in facts["saes"]:
-            _check_relative(sae)
+    check_manifest(raw)
+    files = {
+        path: FileEntry(
+            entry["sha256"],
+            entry["size"],
+            None if entry.get("shape") is None else tuple(entry["shape"]),
+            entry.get("dtype"),
+        )
+        for path, entry in raw["files"].items()
+    }
     return Manifest(**texts, **maps, stages=raw["stages"], files=files)
-
-
-def _check_relative(path: str) -> None:
-    parts = PurePosixPath(path).parts
-    if (
-        not parts
-        or path.startswith("/")
-        or "\\" in path
-        or "\0" in path
-        or any(p in ("..", ".") for p in parts)
-    ):
-        raise ValueError(f"{path!r} is not a path inside the build")
 
 
 def file_sha256(path: Path) -> str:
@@ -148,17 +135,17 @@ def walk_files(build: Path) -> Iterator[str]:
 
 def check_file(build: Path, path: str, entry: FileEntry, *, checksum: bool = True) -> str | None:
     """Why a file is not what the manifest says, or None when it is."""
-    full = build / path
     try:
+        full = inside(build, path)
         found = full.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            return "is not a regular file"
         if found.st_size != entry.size:
             return f"has {found.st_size:,} bytes instead of {entry.size:,}"
         if checksum and file_sha256(full) != entry.sha256:
             return "has a wrong checksum: its bytes have changed since it was built"
     except FileNotFoundError:
         return "is missing"
+    except ValueError as error:
+        return str(error)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None

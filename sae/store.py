@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sae import schema
-from sae.arrays import Group, open_table, read_table
+from sae.arrays import Group, open_table, read_matching, read_table
 from sae.encode import Weights
 from sae.manifest import Manifest, StoreError, check_file, read_manifest
+from sae.trust import check_encoder, check_finite, check_folder, map_matrix
+from sae.trust_values import check_values
 from sae.weights import read_weights
 
 
@@ -51,6 +54,11 @@ class Store:
     def __init__(self, build: Path, check_sizes: bool = True) -> None:
         self.path = build
         self.manifest: Manifest = read_manifest(build)
+        if check_sizes:
+            try:
+                check_folder(build, self.manifest.files.keys())
+            except (ValueError, OSError) as error:
+                raise StoreError(f"{build} {error}. Ask whoever made it for a whole one.") from None
         for path, entry in self.manifest.files.items() if check_sizes else ():
             if reason := check_file(build, path, entry, checksum=False):
                 raise StoreError(
@@ -68,8 +76,17 @@ class Store:
     @property
     def query_encoder(self) -> Path | None:
         """Folder of the local query encoder, or None when the corpora were embedded elsewhere."""
-        folder = self.path / schema.QUERY_ENCODER
-        return folder if folder.is_dir() else None
+        prefix = schema.QUERY_ENCODER + "/"
+        files = {path: e.sha256 for path, e in self.manifest.files.items() if path.startswith(prefix)}
+        if not files:
+            return None
+        try:
+            check_encoder({path.removeprefix(prefix): digest for path, digest in files.items()})
+        except ValueError as error:
+            raise StoreError(f"{self.path} {error}. Search by example, or build the store here.") from None
+        for path in files:
+            self.checked(path)
+        return self.path / schema.QUERY_ENCODER
 
     def checked(self, path: str) -> Path:
         """The file at a relative path, its bytes compared with the manifest's checksum.
@@ -117,13 +134,11 @@ class Corpus:
     def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         path = self.store.checked(f"{self.name}/{name}")
         try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            found = map_matrix(path, dtype, shape)
+            if found.dtype.kind == "f":
+                check_finite(found)
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read ({error}). Run `make verify`.") from None
-        if found.dtype != dtype or found.shape != shape:
-            raise StoreError(
-                f"{path} holds {found.dtype} {found.shape} instead of {dtype} {shape}. Run `make artifacts`."
-            )
+            raise StoreError(f"{path} {error}. Run `make verify`, then `make artifacts`.") from None
         return found
 
     def documents(self, rows: Sequence[int] | np.ndarray, columns: list[str] | None = None) -> pa.Table:
@@ -132,7 +147,7 @@ class Corpus:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One whole column of the documents, such as ``title``."""
-        return self._documents.read(columns=[name], use_threads=False).column(name)
+        return read_table(self.path / schema.DOCUMENTS, schema.DOCUMENT_COLUMNS, [name]).column(name)
 
     @cached_property
     def _documents(self) -> pq.ParquetFile:
@@ -169,29 +184,64 @@ class SAE:
         self.corpus, self.name = corpus, name
         self.path = corpus.path / name
         self.facts = corpus.facts["saes"][name]
+        self.n_latents: int = self.facts["n_latents"]
+        self.k: int = self.facts["k"]
+        features = ("feature_id", "parent", "most_similar", "least_similar", "cooccurring")
+        self.within: dict[str, int] = dict.fromkeys(features, self.n_latents) | {
+            "document": corpus.n_documents
+        }
 
     @cached_property
     def weights(self) -> Weights:
         """The SAE as NumPy arrays, float32."""
-        return read_weights(self.path / schema.SAE, self.corpus.d_in)
+        return read_weights(self.path / schema.SAE, self.corpus.d_in, self.n_latents)
 
     @cached_property
     def _latents(self) -> Group:
-        return Group(self.path / schema.LATENTS, schema.LATENT_ARRAYS)
+        group = Group(self.path / schema.LATENTS, schema.LATENT_ARRAYS)
+        by_document, entries = (self.corpus.n_documents, self.k), group.shape("documents")
+        self._expect(group, top_indices=by_document, top_acts=by_document, activations=entries)
+        self._expect(group, offsets=(self.n_latents + 1,))
+        if len(entries) != 1 or entries[0] > self.corpus.n_documents * self.k:
+            raise StoreError(f"{group.path} has more activations than documents. Run `make verify`.")
+        return group
+
+    @cached_property
+    def cooccurrence(self) -> Group:
+        """The sparse matrix of features active together (schema.COOCCURRENCE_ARRAYS)."""
+        group = Group(self.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
+        entries = group.shape("features")
+        self._expect(group, offsets=(self.n_latents + 1,), counts=entries, similarities=entries)
+        if len(entries) != 1 or entries[0] > self.n_latents**2:
+            raise StoreError(f"{group.path} has more pairs than features. Run `make verify`.")
+        self._check_offsets(group, group.read("offsets"), entries[0])
+        return group
+
+    def _expect(self, group: Group, **shapes: tuple[int, ...]) -> None:
+        for name, shape in shapes.items():
+            if group.shape(name) != shape:
+                raise StoreError(
+                    f"{group.path} holds {name} {group.shape(name)}, not {shape}. Run `make verify`."
+                )
+
+    def _check_offsets(self, group: Group, offsets: np.ndarray, entries: int) -> None:
+        # Compared, not subtracted: differences of hostile offsets overflow.
+        if offsets[0] != 0 or offsets[-1] != entries or (offsets[1:] < offsets[:-1]).any():
+            raise StoreError(f"{group.path} has broken offsets. Run `make verify`.")
 
     @cached_property
     def _offsets(self) -> np.ndarray:
         offsets = self._latents.read("offsets")
-        entries = self._latents.shape("documents")[0]
-        if offsets[0] != 0 or offsets[-1] != entries or (np.diff(offsets) < 0).any():
-            raise StoreError(f"{self.path / schema.LATENTS} has broken offsets. Run `make verify`.")
+        self._check_offsets(self._latents, offsets, self._latents.shape("documents")[0])
         return offsets
 
     def by_document(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(top_acts float32 (m, k), top_indices int32 (m, k)) of the given documents, strongest first."""
         rows = np.asarray(rows, dtype=np.int64)
         acts = self._latents.read_rows("top_acts", rows).astype(np.float32)
-        return acts, self._latents.read_rows("top_indices", rows)
+        indices = self._latents.read_rows("top_indices", rows)
+        self._check_entries(indices, self.n_latents, "features", acts)
+        return acts, indices
 
     def by_feature(self, feature_id: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(documents int32 (m,), activations float32 (m,)) of one feature, strongest first."""
@@ -199,32 +249,49 @@ class SAE:
         if limit is not None:
             stop = min(stop, start + limit)
         documents = self._latents.read("documents", start, stop)
-        if documents.size and not (documents.min() >= 0 and documents.max() < self.corpus.n_documents):
-            raise StoreError(
-                f"{self.path / schema.LATENTS} names documents that do not exist. Run `make verify`."
-            )
-        return documents, self._latents.read("activations", start, stop).astype(np.float32)
+        acts = self._latents.read("activations", start, stop).astype(np.float32)
+        self._check_entries(documents, self.corpus.n_documents, "documents", acts)
+        return documents, acts
+
+    def _check_entries(self, named: np.ndarray, n: int, what: str, values: np.ndarray) -> None:
+        if named.size and (named.min() < 0 or named.max() >= n):
+            raise StoreError(f"{self.path} names {what} that do not exist. Run `make verify`.")
+        if not np.isfinite(values).all():
+            raise StoreError(f"{self.path} holds numbers that are not finite. Run `make verify`.")
 
     def cooccurring(self, feature_id: int) -> SparseRows:
         """All features that are active together with one feature."""
-        group = Group(self.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
+        group = self.cooccurrence
         start, stop = (int(v) for v in group.read("offsets", feature_id, feature_id + 2))
-        return SparseRows(*(group.read(name, start, stop) for name in ("features", "counts", "similarities")))
+        found = SparseRows(
+            *(group.read(name, start, stop) for name in ("features", "counts", "similarities"))
+        )
+        self._check_entries(found.features, self.n_latents, "features", found.similarities)
+        return found
 
     def features(self, columns: list[str] | None = None) -> pa.Table:
         """One row a feature, in order of feature_id: statistics, label, scores (schema.FEATURE_COLUMNS)."""
-        return read_table(self.path / schema.FEATURES, schema.FEATURE_COLUMNS, columns)
+        table = read_table(self.path / schema.FEATURES, schema.FEATURE_COLUMNS, columns, self.within)
+        names = set(table.column_names)
+        sound = table.num_rows == self.n_latents
+        if "feature_id" in names:
+            sound = sound and np.array_equal(table["feature_id"].to_numpy(), np.arange(self.n_latents))
+        if {"other_saes", "other_features"} <= names:
+            others = (pc.list_flatten(table[name]).to_pylist() for name in ("other_saes", "other_features"))
+            sizes = {name: facts["n_latents"] for name, facts in self.corpus.facts["saes"].items()}
+            lengths = [pc.list_value_length(table[name]) for name in ("other_saes", "other_features")]
+            sound = sound and lengths[0].equals(lengths[1])
+            sound = sound and all(0 <= j < sizes.get(name, 0) for name, j in zip(*others, strict=False))
+        if not sound:
+            raise StoreError(
+                f"{self.path / schema.FEATURES} names features that do not exist. Run `make verify`."
+            )
+        return table
 
     def evidence(self, feature_id: int) -> pa.Table:
         """The documents that the label was made and scored with."""
         path = self.path / schema.EVIDENCE
-        open_table(path, schema.EVIDENCE_COLUMNS)
-        return pq.read_table(
-            path,
-            filters=[("feature_id", "=", feature_id)],
-            page_checksum_verification=True,
-            use_threads=False,
-        )
+        return read_matching(path, schema.EVIDENCE_COLUMNS, "feature_id", feature_id, self.within)
 
     def training(self) -> pa.Table:
         """The training history (schema.TRAINING_COLUMNS)."""
@@ -239,7 +306,8 @@ def take_rows(file: pq.ParquetFile, rows: Sequence[int] | np.ndarray, columns: l
     groups = np.unique(np.searchsorted(starts, wanted, side="right") - 1)
     try:
         table = file.read_row_groups(groups.tolist(), columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        check_values(table)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise StoreError(f"The documents cannot be read ({error}). Run `make verify`.") from None
     # Where each wanted row stands in the concatenation of the groups read.
     before = np.concatenate([[0], np.cumsum([sizes[g] for g in groups])])

@@ -1,14 +1,14 @@
 """Read families, splitting and matches between corpora from an artifact store."""
 
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sae import schema
-from sae.arrays import Group, open_table, read_table
+from sae.arrays import read_matching, read_table
+from sae.manifest import StoreError
 from sae.store import SAE, Corpus
 
 
@@ -25,19 +25,24 @@ class FamilyReader:
 
     def scores(self) -> pa.Table:
         """One row a family, largest first (schema.FAMILY_SCORE_COLUMNS)."""
-        return read_table(self.sae.path / schema.FAMILY_SCORES, schema.FAMILY_SCORE_COLUMNS)
+        return read_table(
+            self.sae.path / schema.FAMILY_SCORES, schema.FAMILY_SCORE_COLUMNS, within=self.sae.within
+        )
 
     def members(self) -> pa.Table:
         """All trees (schema.FAMILY_COLUMNS)."""
-        return read_table(self.sae.path / schema.FAMILIES, schema.FAMILY_COLUMNS)
+        return read_table(self.sae.path / schema.FAMILIES, schema.FAMILY_COLUMNS, within=self.sae.within)
 
     def tree(self, family_id: int) -> pa.Table:
         """One family's features in depth-first order."""
-        return _of(self.sae.path / schema.FAMILIES, schema.FAMILY_COLUMNS, family_id)
+        return self._of(schema.FAMILIES, schema.FAMILY_COLUMNS, family_id)
 
     def points(self, family_id: int) -> pa.Table:
         """Documents in the plane of one family's principal components (schema.FAMILY_POINT_COLUMNS)."""
-        return _of(self.sae.path / schema.FAMILY_POINTS, schema.FAMILY_POINT_COLUMNS, family_id)
+        return self._of(schema.FAMILY_POINTS, schema.FAMILY_POINT_COLUMNS, family_id)
+
+    def _of(self, name: str, columns: pa.Schema, family_id: int) -> pa.Table:
+        return read_matching(self.sae.path / name, columns, "family_id", family_id, self.sae.within)
 
     def metrics(self) -> pa.Table:
         """Table 1, chance, filter and structure numbers (schema.FAMILY_METRIC_COLUMNS)."""
@@ -47,10 +52,6 @@ class FamilyReader:
         """Reordered matrices for drawing (schema.STRUCTURE_COLUMNS)."""
         return read_table(self.sae.path / schema.STRUCTURE, schema.STRUCTURE_COLUMNS)
 
-    @cached_property
-    def _cooccurrence(self) -> Group:
-        return Group(self.sae.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
-
     def block(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Counts and activation similarities among m features, int32 and float32 (m, m), diagonals 0."""
         features = np.asarray(features, np.int64)
@@ -58,20 +59,24 @@ class FamilyReader:
         similarities = np.zeros(counts.shape, np.float32)
         order = np.argsort(features)
         for row, feature in enumerate(features.tolist()):
-            start, stop = (int(v) for v in self._cooccurrence.read("offsets", feature, feature + 2))
-            others = self._cooccurrence.read("features", start, stop)
+            start, stop = (int(v) for v in self.sae.cooccurrence.read("offsets", feature, feature + 2))
+            others = self.sae.cooccurrence.read("features", start, stop)
             at = np.searchsorted(features[order], others)
             at = np.minimum(at, len(features) - 1)
             found = features[order][at] == others
             columns = order[at[found]]
-            counts[row, columns] = self._cooccurrence.read("counts", start, stop)[found]
-            similarities[row, columns] = self._cooccurrence.read("similarities", start, stop)[found]
+            counts[row, columns] = self.sae.cooccurrence.read("counts", start, stop)[found]
+            similarities[row, columns] = self.sae.cooccurrence.read("similarities", start, stop)[found]
         return counts, similarities
 
 
 def splitting(corpus: Corpus) -> pa.Table:
     """Nearest features between the SAEs of a corpus (schema.SPLITTING_COLUMNS)."""
-    return read_table(corpus.path / schema.SPLITTING, schema.SPLITTING_COLUMNS)
+    table = read_table(corpus.path / schema.SPLITTING, schema.SPLITTING_COLUMNS)
+    saes = {name: corpus.sae(name).n_latents for name in corpus.saes}
+    _check_named(corpus, table, ["sae"], "feature_id", {(name,): n for name, n in saes.items()})
+    _check_named(corpus, table, ["other"], "nearest", {(name,): n for name, n in saes.items()})
+    return table
 
 
 def splitting_summary(corpus: Corpus) -> pa.Table:
@@ -81,7 +86,28 @@ def splitting_summary(corpus: Corpus) -> pa.Table:
 
 def domains(corpus: Corpus) -> pa.Table:
     """Nearest features in the other corpora (schema.DOMAIN_COLUMNS)."""
-    return read_table(corpus.path / schema.DOMAINS, schema.DOMAIN_COLUMNS)
+    table = read_table(corpus.path / schema.DOMAINS, schema.DOMAIN_COLUMNS)
+    there = {
+        (name, sae): corpus.store.corpus(name).sae(sae).n_latents
+        for name in corpus.store.corpora
+        for sae in corpus.store.corpus(name).saes
+    }
+    here = {(sae,): n for (name, sae), n in there.items() if name == corpus.name}
+    _check_named(corpus, table, ["sae"], "feature_id", here)
+    _check_named(corpus, table, ["other_corpus", "other_sae"], "nearest", there)
+    return table
+
+
+def _check_named(
+    corpus: Corpus, table: pa.Table, owners: list[str], column: str, sizes: Mapping[Any, int]
+) -> None:
+    """Raise StoreError when a feature of a table is not one of the SAE that the columns ``owners`` name."""
+    if not table.num_rows:
+        return
+    for row in table.group_by(owners).aggregate([(column, "min"), (column, "max")]).to_pylist():
+        size = sizes.get(tuple(row[name] for name in owners), 0)
+        if row[f"{column}_min"] < 0 or row[f"{column}_max"] >= size:
+            raise StoreError(f"{corpus.path} names features that do not exist. Run `make verify`.")
 
 
 def has_splitting(corpus: Corpus) -> bool:
@@ -92,10 +118,3 @@ def has_splitting(corpus: Corpus) -> bool:
 def has_domains(corpus: Corpus) -> bool:
     """Whether the build compared this corpus with another."""
     return (corpus.path / schema.DOMAINS).is_file()
-
-
-def _of(path: Path, columns: pa.Schema, family_id: int) -> pa.Table:
-    file = open_table(path, columns)
-    file.close()
-    filters = [("family_id", "=", family_id)]
-    return pq.read_table(path, filters=filters, page_checksum_verification=True, use_threads=False)

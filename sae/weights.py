@@ -18,7 +18,7 @@ def write_weights(path: Path, weights: Weights) -> None:
     write_group(path, arrays, schema.SAE_ARRAYS, k=weights.k, scale=float(weights.scale))
 
 
-def read_weights(path: Path, d_in: int | None = None) -> Weights:
+def read_weights(path: Path, d_in: int | None = None, n_latents: int | None = None) -> Weights:
     """Read what write_weights wrote. Raises StoreError unless shapes agree and every number is finite."""
     group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES)
     arrays = {name: group.read(name) for name in schema.SAE_ARRAYS}
