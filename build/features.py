@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from build import embeddings
+from build.embedders import embed_corpus, make_embedder
 from build.labels import LABELS, SCORES
 from build.statistics import STATISTICS
 from build.work import Target, Work
@@ -16,7 +18,7 @@ from sae.weights import read_weights
 
 
 def settings(target: Target) -> object:
-    return list(target.sae_names)
+    return [list(target.sae_names), embeddings.settings(target)]
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -33,8 +35,24 @@ def run(work: Work) -> dict[str, Any]:
         table = pa.table(columns).select(schema.FEATURE_COLUMNS.names).cast(schema.FEATURE_COLUMNS)
         (work.out / name).mkdir()
         write_table(work.out / name / schema.FEATURES, table)
+        vectors = _label_vectors(work, table["label"].to_pylist())
+        np.save(work.out / name / schema.LABEL_VECTORS, vectors, allow_pickle=False)
         work.progress(done, len(names), name)
     return {}
+
+
+def _label_vectors(work: Work, labels: list[str]) -> np.ndarray:
+    """Embeddings of the labels, float16 (n_latents, d_in), so that a page finds features by meaning at once."""
+    embedder = make_embedder(work.target.config.embedder)
+    shown = sorted({label for label in labels if label.strip()})
+    vectors = np.zeros((len(labels), embedder.d_in), np.float16)
+    if shown:
+        embeddings.announce(embedder, shown, f"the labels of {work.target.corpus.name}", work.say)
+        found = dict(zip(shown, embed_corpus(embedder, shown, work.cache / "embeddings.sqlite"), strict=True))
+        for row, label in enumerate(labels):
+            if label in found:
+                vectors[row] = found[label]
+    return vectors
 
 
 def _neighbours(name: str, directions: dict[str, np.ndarray]) -> pa.Table:

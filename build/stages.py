@@ -76,7 +76,7 @@ STAGES = (
           "features"),
     Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"), (schema.EVIDENCE,),
           labels.run, labels.settings, ("build/labels.py", *labels.CODE), "features"),
-    Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES,),
+    Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES, schema.LABEL_VECTORS),
           features.run, features.settings, ("build/features.py",), "SAEs"),
     Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
           (schema.FAMILIES, schema.FAMILY_SCORES, schema.FAMILY_METRICS, schema.FAMILY_POINTS,

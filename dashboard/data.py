@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sae.search import Searcher
 
 MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
-_LABELS_AT_ONCE = 64
 _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
 
 
@@ -190,21 +189,8 @@ def latents(corpus_name: str, sae_name: str, vector: np.ndarray) -> tuple[np.nda
 
 
 def label_vectors(corpus_name: str, sae_name: str) -> np.ndarray | None:
-    """Unit embeddings of all labels, float32 (n_latents, d); zero rows where there is no label.
+    """Unit embeddings of all labels, float16 (n_latents, d); zero rows where there is no label.
 
-    None without a query encoder.
+    None without a query encoder: there is nothing to compare them with.
     """
-    if query_encoder() is None:
-        return None
-    return _label_vectors(str(store().path), corpus_name, sae_name)
-
-
-@st.cache_resource(show_spinner="Reading the labels for their meaning, once …", max_entries=4)
-def _label_vectors(build: str, corpus_name: str, sae_name: str) -> np.ndarray:
-    encoder = _query_encoder(build)
-    assert encoder is not None
-    labels = [str(label or "") for label in _feature_table(build, corpus_name, sae_name)["label"]]
-    blocks = [encoder.encode(labels[i : i + _LABELS_AT_ONCE]) for i in range(0, len(labels), _LABELS_AT_ONCE)]
-    vectors = np.concatenate(blocks).astype(np.float32) if blocks else np.zeros((0, 1), np.float32)
-    vectors[[not label.strip() for label in labels]] = 0
-    return vectors
+    return None if query_encoder() is None else sae(corpus_name, sae_name).label_vectors

@@ -35,6 +35,7 @@ SAE = "sae.zarr"
 LATENTS = "latents.zarr"
 COOCCURRENCE = "cooccurrence.zarr"
 FEATURES = "features.parquet"
+LABEL_VECTORS = "label_vectors.npy"  # float16 (n_latents, d_in): embedded labels, zero where there is none
 EVIDENCE = "evidence.parquet"
 TRAINING = "training.parquet"
 
