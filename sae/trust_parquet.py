@@ -85,6 +85,8 @@ def _column(file: int, size: int, column: Any, n_rows: int) -> int:
     n_values = column.num_values
     if not (0 <= n_values <= limits.VALUES_A_ROW * n_rows if is_list else n_values == n_rows):
         raise ValueError(f"column {column.path_in_schema!r} has another number of values than rows")
+    if n_values == 0:  # Arrow reads no page of such a chunk, and writes offsets that mean nothing
+        return 0
     at = column.data_page_offset
     if column.has_dictionary_page and column.dictionary_page_offset:
         at = min(at, column.dictionary_page_offset)
