@@ -53,7 +53,7 @@ def run(work: Work) -> dict[str, Any]:
         shape = SAEConfig(work.target.d_in, n_latents, k)
         progress = _part_of(work.progress, number, len(shapes), grid.steps, f"k {k}, n {n_latents}")
         found.append(_finished_or_trained(work.scratch, shape, train_config, embeddings, rows, progress))
-    runs = pa.Table.from_pylist([one["run"] for one in found], schema=schema.SCALING_COLUMNS)
+    runs = _table([one["run"] for one in found], schema.SCALING_COLUMNS)
     curves = curve_table(found, train_config.warmup_steps)
     write_table(work.out / schema.SCALING, runs)
     write_table(work.out / schema.SCALING_CURVES, curves)
@@ -148,7 +148,13 @@ def curve_table(found: list[Run], warmup_steps: int) -> pa.Table:
             best[here] = frontier(flops[here], losses[here])
         for row, on_it in zip(rows, best.tolist(), strict=True):
             row[name] = on_it
-    return pa.Table.from_pylist(rows, schema=schema.SCALING_CURVE_COLUMNS)
+    return _table(rows, schema.SCALING_CURVE_COLUMNS)
+
+
+def _table(rows: list[dict[str, Any]], columns: pa.Schema) -> pa.Table:
+    """Rows as a table in which what is not a number is null."""
+    known = [{name: None if value != value else value for name, value in row.items()} for row in rows]
+    return pa.Table.from_pylist(known, schema=columns)
 
 
 def fit_table(runs: pa.Table, curves: pa.Table) -> pa.Table:

@@ -57,8 +57,8 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
             ),
             "Normalised MSE against compute, with the compute-optimal frontier, its fits and the papers'",
         )
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(_told(runs), width="stretch")
+    st.caption(_told(runs))
+    with st.container(horizontal=True, horizontal_alignment="right"):
         download_table(runs, f"{corpus_name}-scaling-runs", key="scaling-runs-csv")
     _fit_table(corpus_name, fits, theirs, d_in, measure)
 

@@ -278,8 +278,8 @@ SCALING_COLUMNS = pa.schema(  # one row a run of the grid
         _required("k", pa.int32()),
         _required("n_latents", pa.int32()),
         _required("steps", pa.int64()),
-        _required("fvu", pa.float64()),  # of training documents, clean, at the end
-        _required("held_out_fvu", pa.float64()),
+        pa.field("fvu", pa.float64()),  # of training documents, clean, at the end
+        pa.field("held_out_fvu", pa.float64()),  # null where the held-out documents do not vary
         _required("flops", pa.float64()),
         _required("dead", pa.int64()),
         pa.field("mean_log_density", pa.float64()),  # over live latents, all documents
@@ -293,7 +293,7 @@ SCALING_CURVE_COLUMNS = pa.schema(  # one row an evaluation of a run
         _required("step", pa.int64()),
         _required("flops", pa.float64()),
         _required("fvu", pa.float64()),  # of training batches, mean since the evaluation before
-        _required("held_out_fvu", pa.float64()),
+        pa.field("held_out_fvu", pa.float64()),
         _required("frontier", pa.bool_()),  # no run of this k is as good in fvu for as little compute
         _required("held_out_frontier", pa.bool_()),
     ]

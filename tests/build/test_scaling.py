@@ -115,6 +115,16 @@ def test_a_profile_without_grid_trains_nothing(tmp_path: Path, inputs: Path) -> 
     assert scaling.settings(Target(plain, D_IN)) is None
 
 
+def test_one_held_out_document_has_no_variance_to_explain(tmp_path: Path, inputs: Path) -> None:
+    grid = replace(GRID, k_shares=(0.07,), steps=20)
+    scaling.run(work(tmp_path, inputs, "out", replace(CONFIG, grid=grid, held_out=0.001)))
+    runs = read_table(tmp_path / "out" / schema.SCALING, schema.SCALING_COLUMNS)
+    assert runs["held_out_fvu"].null_count == len(runs)
+    assert runs["fvu"].null_count == 0
+    fits = read_table(tmp_path / "out" / schema.SCALING_FITS, schema.SCALING_FIT_COLUMNS)
+    assert set(fits["measure"].to_pylist()) == {"fvu"}
+
+
 def test_two_sizes_are_no_law(tmp_path: Path, inputs: Path) -> None:
     scaling.run(work(tmp_path, inputs, "out", replace(CONFIG, grid=replace(GRID, n_ratios=(2, 4)))))
     fits = read_table(tmp_path / "out" / schema.SCALING_FITS, schema.SCALING_FIT_COLUMNS)
