@@ -93,6 +93,7 @@ class BuildConfig:
     title: str = ""  # Shown on the About page.
     families: dict[str, Any] = field(default_factory=dict)  # Fields of FamilyConfig and FeatureFilter.
     splitting: dict[str, Any] = field(default_factory=dict)  # Fields of sae.splitting.SplittingConfig.
+    evaluation: dict[str, Any] = field(default_factory=dict)  # Fields of build.evaluate.EvaluationConfig.
     grid: GridConfig | None = None  # Runs for scaling laws; none where the table is missing.
     held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
     seed: int = 0  # Of splits, labels and evidence.

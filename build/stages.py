@@ -4,7 +4,7 @@
         │            │                    └──► labels ────────┴─► features
         │            ├─► queries
         │            └─► scaling
-        └ (query_encoder stands alone)               features ─► families, splitting, domains
+        └ (query_encoder stands alone)               features ─► families, splitting, domains, evaluation
 
 A stage runs once for the build, for each corpus, or for each SAE of each corpus. It sees the outputs of the
 stages that it reads: its own corpus's and SAE's, all SAEs of its corpus when it runs once a corpus, and all
@@ -21,6 +21,7 @@ from build import (
     domains,
     embeddings,
     encode,
+    evaluate,
     families,
     features,
     labels,
@@ -87,6 +88,8 @@ STAGES = (
           splitting.run, splitting.settings, splitting.CODE, "pairs of SAEs"),
     Stage("domains", Per.BUILD, ("documents", "embeddings", "train", "encode", "features"), (schema.DOMAINS,),
           domains.run, domains.settings, domains.CODE, "pairs of SAEs"),
+    Stage("evaluation", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
+          (schema.EVALUATION,), evaluate.run, evaluate.settings, evaluate.CODE, "SAEs"),
     Stage("scaling", Per.CORPUS, ("embeddings",),
           (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS),
           scaling.run, scaling.settings, scaling.CODE, "steps"),

@@ -90,8 +90,9 @@ class LocalJudge:
         )
 
     def _measures(self, embeddings: np.ndarray, has: FloatArray) -> tuple[FloatArray, FloatArray]:
-        near = (np.asarray(embeddings, np.float32) @ self._vectors.T) @ self._of_label.T
-        return near, (has @ self._weights.T) @ self._of_label.T
+        near: FloatArray = np.asarray(embeddings, np.float32) @ self._vectors.T @ self._of_label.T
+        covered: FloatArray = has @ self._weights.T @ self._of_label.T
+        return near, covered
 
     def _presence(self, texts: Sequence[str]) -> FloatArray:
         """Which of the labels' words each text has: float32 (m, n_words), 0 or 1."""

@@ -57,7 +57,7 @@ def optimise(
     """
     goal = np.asarray(targets, np.float32)
     z = (np.asarray(x, np.float32) - weights.mean) / np.float32(weights.scale) - weights.pre_bias
-    pre_act = z @ weights.W_enc.T + weights.latent_bias
+    pre_act: FloatArray = (z @ weights.W_enc.T + weights.latent_bias).astype(np.float32, copy=False)
     latents = _activations(pre_act, weights.k)
     if goal.shape != latents.shape:
         raise ValueError(f"targets have shape {goal.shape}, expected {latents.shape}")
@@ -66,7 +66,8 @@ def optimise(
     size = np.maximum(np.square(goal).sum(1, dtype=np.float64), 1e-12)
 
     def reached(change: FloatArray) -> FloatArray:
-        return _activations(pre_act + (change @ weights.W_dec) @ weights.W_enc.T, weights.k)
+        moved: FloatArray = change @ weights.W_dec @ weights.W_enc.T
+        return _activations(pre_act + moved, weights.k)
 
     def error(found: FloatArray) -> npt.NDArray[np.float64]:
         return np.square(found - goal).sum(1, dtype=np.float64) / size

@@ -53,7 +53,11 @@ class SliderRange:
 
 
 def steer(
-    query: npt.ArrayLike, edits: Mapping[int, float], weights: Weights, mode: str = "direct"
+    query: npt.ArrayLike,
+    edits: Mapping[int, float],
+    weights: Weights,
+    mode: str = "direct",
+    raised: Mapping[int, FloatArray] | None = None,
 ) -> Steered:
     """Set features of a query to values.
 
@@ -63,7 +67,8 @@ def steer(
         direct:          query + scale · Σ δᵢ wᵢ        (what the SAE cannot express is kept)
         reconstruction:  decode(h) + scale · Σ δᵢ wᵢ
 
-    so that without edits the direct mode returns the query itself, bit for bit. Raises UserError when an edit
+    so that without edits the direct mode returns the query itself, bit for bit. ``raised`` may give a feature
+    another row (d_in,) than wᵢ to go along when it is raised (``sae.directions``). Raises UserError when an edit
     names no feature of this SAE or is not a finite number.
     """
     if mode not in MODES:
@@ -84,7 +89,8 @@ def steer(
     directions, amounts = [], []
     for feature_id, value in edits.items():
         if (delta := float(value) - latents.get(feature_id, 0.0)) != 0:
-            directions.append(weights.W_dec[feature_id])
+            along = (raised or {}).get(feature_id) if delta > 0 else None
+            directions.append(weights.W_dec[feature_id] if along is None else along)
             amounts.append(weights.scale * delta)
     vector = base
     if directions:

@@ -125,21 +125,33 @@ def share_within(x: npt.ArrayLike, change: npt.ArrayLike, fidelity: float) -> np
     return np.minimum(np.where(np.isnan(found), 1.0, found), 1.0)
 
 
-def interval(
-    values: npt.ArrayLike, groups: npt.ArrayLike, seed: int = 0, samples: int = 1000
-) -> tuple[float, float, float]:
-    """(mean, low, high) of ``values`` (n,): 95 % interval by bootstrap over groups (queries) of them.
+class Bootstrap:
+    """95 % intervals over groups (queries) of values, all from the same resamples.
 
-    NaN values are left out; all three are NaN when nothing is left.
+    groups (n,): which group each value belongs to; groups are drawn with replacement ``samples`` times.
     """
-    v, g = np.asarray(values, np.float64), np.asarray(groups)
-    kept = np.isfinite(v)
-    if not kept.any():
-        return float("nan"), float("nan"), float("nan")
-    _, place = np.unique(g[kept], return_inverse=True)
-    sums, counts = np.bincount(place, v[kept]), np.bincount(place)
-    rng = np.random.default_rng([seed, len(sums)])
-    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)
-    means = (drawn @ sums) / (drawn @ counts)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(sums.sum() / counts.sum()), float(low), float(high)
+
+    def __init__(self, groups: npt.ArrayLike, seed: int = 0, samples: int = 1000) -> None:
+        _, self._place = np.unique(np.asarray(groups), return_inverse=True)
+        self._n_groups = int(self._place.max(initial=-1)) + 1
+        rng = np.random.default_rng([seed, self._n_groups])
+        share = np.full(self._n_groups, 1 / max(1, self._n_groups))
+        self._drawn = rng.multinomial(self._n_groups, share, size=samples).astype(np.float64)
+
+    def interval(self, values: npt.ArrayLike) -> tuple[float, float, float]:
+        """(mean, low, high) of ``values`` (n,). NaN values are left out; all three are NaN when none is left."""
+        v = np.asarray(values, np.float64)
+        kept = np.isfinite(v)
+        if not kept.any():
+            return float("nan"), float("nan"), float("nan")
+        sums = np.bincount(self._place[kept], v[kept], self._n_groups)
+        counts = np.bincount(self._place[kept], minlength=self._n_groups)
+        found = self._drawn @ counts
+        means = (self._drawn @ sums)[found > 0] / found[found > 0]
+        low, high = np.quantile(means, (0.025, 0.975))
+        return float(sums.sum() / counts.sum()), float(low), float(high)
+
+
+def interval(values: npt.ArrayLike, seed: int = 0, samples: int = 1000) -> tuple[float, float, float]:
+    """(mean, low, high) of values (n,) that are groups of their own."""
+    return Bootstrap(np.arange(np.size(values)), seed, samples).interval(values)

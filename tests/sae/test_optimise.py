@@ -53,7 +53,7 @@ def by_autograd(x: np.ndarray, target: np.ndarray, weights: Weights, keep_residu
         optimiser.zero_grad()
         decoded = (latents + change) @ w_dec + pre_bias + residual
         loss = (activations(decoded) - torch.tensor(target)).square().sum()
-        tried.append((float(loss), change.detach().numpy().copy()))
+        tried.append((loss.item(), change.detach().numpy().copy()))
         loss.backward()
         optimiser.step()
         schedule.step()

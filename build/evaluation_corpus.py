@@ -1,0 +1,66 @@
+"""What all SAEs of a corpus are evaluated on: documents, queries, an embedder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from build.embedders import embed_corpus, make_embedder
+from build.queries_for_trials import TrialQueries, from_documents, from_file
+from build.train import split
+from build.work import Work
+from sae import schema
+
+_BACKGROUND = 1000  # documents that tell the judge what is usual
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The profile's [evaluation] table."""
+
+    queries: int = 100  # Real queries tried on each SAE; one trial each.
+    files: dict[str, str] | None = None  # Corpus name → file with one query a line, in place of its own.
+    documents: int = 60_000  # Documents searched; a seeded sample of larger corpora.
+    good: float = 0.9  # Pearson and F1 against random documents that a feature's label must reach.
+
+
+class EvaluationCorpus:
+    """Attributes: rows int64 (m,) of the documents searched, their embeddings float32 (m, d_in), queries and their
+    embeddings x float32 (n, d_in), own int64 (n,) the place of a query's own document or −1, background."""
+
+    def __init__(self, work: Work, options: EvaluationConfig) -> None:
+        config = work.target.config
+        self.options, self.seed = options, config.seed
+        table = pq.read_table(
+            work.input("documents") / schema.DOCUMENTS, columns=["title", "text", "categories"]
+        )
+        self.titles, self.texts = table["title"].to_pylist(), table["text"].to_pylist()
+        self.document_categories = table["categories"].to_pylist()
+        everything = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+        rng = np.random.default_rng([self.seed, 22])
+        n = len(everything)
+        self.rows = np.sort(rng.permutation(n)[: options.documents])
+        self.n_documents = n
+        self.embeddings = np.asarray(everything[self.rows], np.float32)
+        self.embeddings /= np.maximum(np.linalg.norm(self.embeddings, axis=1, keepdims=True), 1e-12)
+        embedder = make_embedder(config.embedder)
+        cache = work.cache / "embeddings.sqlite"
+        self.embed = lambda texts: embed_corpus(embedder, list(texts), cache)
+        self.queries = self._queries(work, options)
+        self.x = np.asarray(self.embed(self.queries.texts), np.float32)
+        place = np.full(n, -1, np.int64)
+        place[self.rows] = np.arange(len(self.rows))
+        self.own = np.where(self.queries.documents >= 0, place[self.queries.documents], -1)
+        self.background = np.sort(rng.permutation(len(self.rows))[:_BACKGROUND])
+
+    def _queries(self, work: Work, options: EvaluationConfig) -> TrialQueries:
+        corpus = work.target.corpus
+        if path := (options.files or {}).get(corpus.name):
+            return from_file(Path(path), options.queries)
+        _, held_out = split(self.n_documents, work.target.config.held_out, self.seed)
+        return from_documents(self.titles, self.texts, held_out, corpus.examples, options.queries, self.seed)
+
+    def text(self, row: int) -> str:
+        at = int(self.rows[row])
+        return f"{self.titles[at]}\n\n{self.texts[at]}"

@@ -1,0 +1,162 @@
+"""Ways of steering that are compared: each brings every trial's query to the same fidelities."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sae.directions import KINDS, Directions
+from sae.encode import Weights, decode, encode
+from sae.optimise import optimise
+from sae.trials import Trials, amounts_for, share_within
+
+EDITS = ("both", "up", "down")
+FIDELITIES = (0.95, 0.9, 0.85, 0.75, 0.65, 0.5, 0.35, 0.2)
+METHODS = (*KINDS, "reconstruction", "optimised", "label", "rewriting")
+CONTROL = "another edit"  # raises a feature that is not among the options: what is recognised then is chance
+
+_LOWERING = (
+    0.5  # of the fidelity that an edit may give up, for the lowered feature where one is raised as well
+)
+_STRENGTHS = (0.5, 1.0, 1.6, 2.5, 4.0)  # of the optimised target, over the feature's own reach
+_REWRITTEN = 0.05  # a rewritten query counts for a fidelity that it comes this near to
+
+# The wish put in words, from mild to strong; {q} the query, {up} and {down} the labels.
+TEMPLATES = {
+    "both": (
+        "{q}, {up}, not {down}",
+        "{q}, with emphasis on {up} rather than {down}",
+        "{up}: {q}, without {down}",
+        "{up}, {up}, {q}, no {down}",
+        "{up} instead of {down}",
+    ),
+    "up": ("{q}, {up}", "{q}, with emphasis on {up}", "{up}: {q}", "{up}, {up}, {up}, {q}", "{up}"),
+    "down": ("{q}, not {down}", "{q} without {down}", "anything but {down}: {q}", "no {down}"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the methods work with: n trials on one SAE.
+
+    ``x`` float32 (n, d_in): the trials' queries. ``label_vectors`` float32 (n_latents, d_in) unit rows, 0 where
+    not needed. ``texts``: of the queries; ``labels``: of all features. ``embed``: texts → unit rows.
+    """
+
+    trials: Trials
+    x: np.ndarray
+    texts: Sequence[str]
+    labels: Sequence[str]
+    weights: Weights
+    directions: Directions
+    label_vectors: np.ndarray
+    embed: Callable[[Sequence[str]], np.ndarray]
+
+
+def steered(setting: Setting, method: str, edit: str) -> np.ndarray:
+    """Steered queries float32 (len(FIDELITIES), n, d_in), NaN where a trial cannot be brought to a fidelity."""
+    if method == "rewriting":
+        return _rewritten(setting, edit)
+    if method == "optimised":
+        return _optimised(setting, edit)
+    return _linear(setting, method, edit)
+
+
+def _linear(setting: Setting, method: str, edit: str) -> np.ndarray:
+    """Methods that go from a start along a direction: the lowered feature first, then as far as it takes."""
+    x = setting.x
+    lowering = _lowering(setting, method)
+    base = _reconstructed(setting) if method == "reconstruction" else x
+    trials = setting.trials
+    raised, lowered = (trials.stray, trials.stray) if method == CONTROL else (trials.raised, trials.lowered)
+    direction = -_per_unit(setting, method, lowered) if edit == "down" else _per_unit(setting, method, raised)
+    found = np.full((len(FIDELITIES), *x.shape), np.nan, np.float32)
+    for i, fidelity in enumerate(FIDELITIES):
+        start = base
+        if edit == "both" and method != CONTROL:
+            share = share_within(x, lowering, 1 - _LOWERING * (1 - fidelity))
+            start = base + share[:, None] * lowering
+        amounts = amounts_for(x, start, direction, fidelity)
+        found[i] = start + amounts[:, None] * direction
+    return found
+
+
+def _per_unit(setting: Setting, method: str, features: np.ndarray) -> np.ndarray:
+    """What is added to the query for each unit of a feature, (n, d_in)."""
+    if method == "label":
+        return setting.label_vectors[features]
+    kind = method if method in KINDS else "feature"
+    rows = [setting.directions.of(int(feature), kind).vector for feature in features]
+    return np.stack(rows) * np.float32(setting.weights.scale)
+
+
+def _lowering(setting: Setting, method: str) -> np.ndarray:
+    """The change that sets the lowered feature to 0; for labels, that takes the label's direction out."""
+    lowered = setting.trials.lowered
+    if method == "label":
+        vectors = setting.label_vectors[lowered]
+        return -np.maximum((setting.x * vectors).sum(1), 0)[:, None] * vectors
+    amounts = _activation(setting, lowered) * np.float32(setting.weights.scale)
+    return -amounts[:, None] * setting.weights.W_dec[lowered]
+
+
+def _activation(setting: Setting, features: np.ndarray) -> np.ndarray:
+    acts, indices = encode(setting.x, setting.weights)
+    return (acts * (indices == features[:, None])).sum(1)
+
+
+def _reconstructed(setting: Setting) -> np.ndarray:
+    return decode(*encode(setting.x, setting.weights), setting.weights)
+
+
+def _optimised(setting: Setting, edit: str) -> np.ndarray:
+    """Latents optimised for targets of several strengths; the one nearest to a fidelity is scaled to it."""
+    x, weights, trials = setting.x, setting.weights, setting.trials
+    acts, indices = encode(x, weights)
+    latents = np.zeros((len(x), weights.n_latents), np.float32)
+    np.put_along_axis(latents, indices.astype(np.int64), acts, axis=1)
+    rows = np.arange(len(x))
+    reach = setting.directions.statistics.reach[trials.raised]
+    shifts, cosines = [], []
+    for strength in _STRENGTHS if edit != "down" else (1.0,):
+        target = latents.copy()
+        if edit != "up":
+            target[rows, trials.lowered] = 0
+        if edit != "down":
+            target[rows, trials.raised] = strength * reach
+        shift = optimise(x, target, weights).change @ weights.W_dec * np.float32(weights.scale)
+        vectors = x + shift
+        shifts.append(shift)
+        cosines.append((vectors * x).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(x, axis=1))
+    found = np.full((len(FIDELITIES), *x.shape), np.nan, np.float32)
+    for i, fidelity in enumerate(FIDELITIES):
+        nearest = np.abs(np.stack(cosines) - fidelity).argmin(0)
+        shift = np.stack(shifts)[nearest, rows]
+        found[i] = x + amounts_for(x, x, shift, fidelity)[:, None] * shift
+    return found
+
+
+def _rewritten(setting: Setting, edit: str) -> np.ndarray:
+    """Of each trial's rewritten queries the one nearest to a fidelity, where one comes near enough."""
+    trials = setting.trials
+    texts = [
+        template.format(q=query, up=in_words(setting.labels[up]), down=in_words(setting.labels[down]))
+        for template in TEMPLATES[edit]
+        for query, up, down in zip(setting.texts, trials.raised, trials.lowered, strict=True)
+    ]
+    vectors = setting.embed(texts).reshape(len(TEMPLATES[edit]), *setting.x.shape)
+    lengths = np.linalg.norm(vectors, axis=2) * np.linalg.norm(setting.x, axis=1)
+    cosines = (vectors * setting.x).sum(2) / np.maximum(lengths, 1e-12)
+    found = np.full((len(FIDELITIES), *setting.x.shape), np.nan, np.float32)
+    rows = np.arange(len(setting.x))
+    for i, fidelity in enumerate(FIDELITIES):
+        away = np.abs(cosines - fidelity)
+        nearest = away.argmin(0)
+        near = away[nearest, rows] <= _REWRITTEN
+        found[i, near] = vectors[nearest, rows][near]
+    return found
+
+
+def in_words(label: str) -> str:
+    """A label as it would stand in a sentence: its phrases joined by "and"."""
+    return " and ".join(part.strip() for part in label.split(";") if part.strip())
