@@ -93,8 +93,18 @@ class Group:
 
 
 def write_table(path: Path, table: pa.Table, rows_per_group: int | None = None) -> None:
-    """Write a Parquet file with page checksums and Zstandard compression."""
-    pq.write_table(table, path, compression="zstd", write_page_checksum=True, row_group_size=rows_per_group)
+    """Write a Parquet file with page checksums and Zstandard compression.
+
+    Without dictionaries: a reader then knows from the page headers what a column decodes to.
+    """
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=False,
+        write_page_checksum=True,
+        row_group_size=rows_per_group,
+    )
 
 
 def open_table(path: Path, schema: pa.Schema) -> pq.ParquetFile:

@@ -256,7 +256,7 @@ def clean_to_parquet(
     Raises UserError when no document is left.
     """
     report = CleaningReport()
-    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": False}
     with (
         pq.ParquetWriter(path, schema.DOCUMENT_COLUMNS, **options) as writer,
         pq.ParquetWriter(quarantine_path, schema.QUARANTINE_COLUMNS, **options) as quarantine_writer,
