@@ -13,6 +13,7 @@ from sae.errors import UserError
 from sae.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).parent.parent
+_FORMATS = ("sae/schema.py", "sae/arrays.py")  # how every stage writes
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _key(stage: Stage, target: Target, inputs: tuple[Job, ...]) -> str:
         "schema": SCHEMA_VERSION,
         "stage": stage.name,
         "settings": stage.settings(target),
-        "code": _code_hash(stage.code),
+        "code": _code_hash((*_FORMATS, *stage.code)),
         "inputs": sorted((job.title, job.key) for job in inputs),
     }
     text = json.dumps(content, sort_keys=True, default=str)
