@@ -165,6 +165,10 @@ def damages(build: Path, manifest: Manifest, progress: Progress | None = None) -
             yield path, "is not part of the build"
 
 
+def shortened(error: BaseException) -> str:
+    """What an error says, on one line of at most 120 characters."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
 def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:120]}"
+    return f"{type(error).__name__}: {shortened(error)}"

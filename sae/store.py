@@ -3,6 +3,8 @@
 Readers are lazy: opening costs one small file; a page reads the rows, columns and slices that it shows.
 """
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sae import schema
+from sae import limits, schema
 from sae.arrays import Group, open_table, read_matching, read_table
 from sae.encode import Weights
-from sae.manifest import Manifest, StoreError, check_file, read_manifest
+from sae.manifest import Manifest, StoreError, check_file, read_manifest, shortened
 from sae.trust import check_encoder, check_finite, check_folder, map_matrix
 from sae.trust_values import check_values
 from sae.weights import read_weights
@@ -29,23 +31,33 @@ def open_store(path: Path | str, *, check_sizes: bool = True) -> "Store":
     schema, or (with ``check_sizes``) a file is missing or has the wrong size.
     """
     root = Path(path)
-    if (root / schema.MANIFEST).is_file():
+    if os.path.lexists(root / schema.MANIFEST):
         return Store(root, check_sizes)
     pointer = root / schema.CURRENT
-    if not root.is_dir() or not pointer.exists():
+    if not root.is_dir() or not os.path.lexists(pointer):
         if (root / schema.BUILDS).is_dir() and any((root / schema.BUILDS).iterdir()):
             raise StoreError(f"No finished build in {root}/. Run `make artifacts` to finish it.")
         raise StoreError(f"No artifacts in {root}/. Run `make artifacts`.")
-    try:
-        name = pointer.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        name = ""
+    name = current_build(pointer) or ""
     if not name.isalnum():
         raise StoreError(f"{pointer} does not name a build. Run `make artifacts`.")
     build = root / schema.BUILDS / name
+    if build.is_symlink() or build.parent.is_symlink():
+        raise StoreError(f"{build} is a link; copy the build there instead.")
     if not build.is_dir():
         raise StoreError(f"{pointer} names the build {name}, which is not there. Run `make artifacts`.")
     return Store(build, check_sizes)
+
+
+def current_build(pointer: Path) -> str | None:
+    """The name in a CURRENT file; None when it is no small regular file (a pipe would keep a reader waiting)."""
+    try:
+        found = pointer.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limits.NAME_CHARACTERS:
+            return None
+        return pointer.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
 
 
 class Store:
@@ -138,7 +150,9 @@ class Corpus:
             if found.dtype.kind == "f":
                 check_finite(found)
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path} {error}. Run `make verify`, then `make artifacts`.") from None
+            raise StoreError(
+                f"{path} {shortened(error)}. Run `make verify`, then `make artifacts`."
+            ) from None
         return found
 
     def documents(self, rows: Sequence[int] | np.ndarray, columns: list[str] | None = None) -> pa.Table:
@@ -287,6 +301,12 @@ class SAE:
                 f"{self.path / schema.FEATURES} names features that do not exist. Run `make verify`."
             )
         return table
+
+    @cached_property
+    def label_vectors(self) -> np.ndarray:
+        """Embedded labels, float16 (n_latents, d_in), memory-mapped; rows of zeros where there is no label."""
+        shape = (self.weights.n_latents, self.corpus.d_in)
+        return self.corpus._map(f"{self.name}/{schema.LABEL_VECTORS}", "float16", shape)
 
     def evidence(self, feature_id: int) -> pa.Table:
         """The documents that the label was made and scored with."""

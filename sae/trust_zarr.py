@@ -27,7 +27,12 @@ class ArrayCheck:
 
     def __init__(self, folder: Path, dtype: str) -> None:
         self.folder = folder
-        found = _metadata(folder)
+        try:
+            self._read(_metadata(folder), dtype)
+        except (KeyError, TypeError, IndexError, AttributeError):
+            raise ValueError("its metadata are not those that Sextant writes") from None
+
+    def _read(self, found: dict[str, Any], dtype: str) -> None:
         self.dtype = np.dtype(dtype)
         self.shape: tuple[int, ...] = _shape(found.get("shape"))
         grid = found["chunk_grid"]["configuration"]["chunk_shape"]
@@ -92,6 +97,7 @@ class ArrayCheck:
                     raise ValueError("a chunk is absent or lies outside its shard")
                 if frame_size(os.pread(file.fileno(), 18, offset)) != self._chunk_bytes:
                     raise ValueError("a chunk would decode to another size than its metadata say")
+                _check_one_frame(file.fileno(), offset, offset + size - 4)
         self._sound[shard] = identity
 
 
@@ -108,15 +114,34 @@ def check_group(folder: Path, attributes: tuple[str, ...]) -> dict[str, Any]:
 
 def frame_size(head: bytes) -> int:
     """Decoded size in bytes that a Zstandard frame states (RFC 8878, section 3.1.1.1). Raises ValueError."""
+    at, width = _header(head)
+    return int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)
+
+
+def _header(head: bytes) -> tuple[int, int]:
+    """(where a frame states its size, in how many bytes); its first block follows."""
     magic, descriptor = struct.unpack_from("<IB", head) if len(head) >= 6 else (0, 0)
     if magic != _FRAME:
         raise ValueError("a chunk is not compressed with Zstandard")
     single = descriptor >> 5 & 1
     width = (single, 2, 4, 8)[descriptor >> 6]
-    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    at = 6 - single
     if descriptor & 3 or width == 0 or len(head) < at + width:
         raise ValueError("a chunk does not state its size")
-    return int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)
+    return at, width
+
+
+def _check_one_frame(file: int, start: int, end: int) -> None:
+    """Refuse bytes after a frame: another frame there would be decoded too, whatever its size."""
+    head = os.pread(file, 18, start)
+    at = start + sum(_header(head))
+    last = 0
+    while not last and at + 3 <= end:
+        block = int.from_bytes(os.pread(file, 3, at), "little")
+        last, kind, size = block & 1, block >> 1 & 3, block >> 3
+        at += 3 + (1 if kind == 1 else size)
+    if not last or at + (4 if head[4] & 4 else 0) != end:
+        raise ValueError("a chunk is not one Zstandard frame")
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

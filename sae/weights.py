@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,26 +20,21 @@ def write_weights(path: Path, weights: Weights) -> None:
 def read_weights(path: Path, d_in: int | None = None, n_latents: int | None = None) -> Weights:
     """Read what write_weights wrote. Raises StoreError unless shapes agree and every number is finite."""
     group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES)
-    arrays = {name: group.read(name) for name in schema.SAE_ARRAYS}
-    k: Any = group.attributes["k"]
-    scale: Any = group.attributes["scale"]
-    n_latents, width = arrays["W_enc"].shape if arrays["W_enc"].ndim == 2 else (0, 0)
-    shapes = {
-        "W_dec": (n_latents, width),
-        "pre_bias": (width,),
-        "latent_bias": (n_latents,),
-        "mean": (width,),
-    }
+    k, scale = group.attributes["k"], group.attributes["scale"]
+    found = group.shape("W_enc")
+    rows, width = found if len(found) == 2 else (0, 0)
+    shapes = {"W_dec": (rows, width), "pre_bias": (width,), "latent_bias": (rows,), "mean": (width,)}
     sound = (
         (d_in is None or width == d_in)
-        and all(arrays[name].shape == shape for name, shape in shapes.items())
-        and isinstance(k, int)
-        and 0 < k <= n_latents
+        and (n_latents is None or rows == n_latents)
+        and all(group.shape(name) == shape for name, shape in shapes.items())
+        and type(k) is int
+        and 0 < k <= rows
         and isinstance(scale, float)
         and math.isfinite(scale)
         and scale > 0
-        and all(np.isfinite(array).all() for array in arrays.values())
     )
-    if not sound:
+    arrays = {name: group.read(name) for name in schema.SAE_ARRAYS} if sound else {}
+    if not sound or not all(np.isfinite(array).all() for array in arrays.values()):
         raise StoreError(f"{path} does not hold a valid SAE. Run `make verify` to list every damaged file.")
     return Weights(**arrays, scale=scale, k=k)
