@@ -18,6 +18,8 @@ OURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#b3637f", "#5f7fbf", MUTED)
 PAPERS = "papers"
 _LOSS_TICKS = [0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1]
 _KINDS = ["training", "held out"]
+_STROKES = alt.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2)
+_HELD = alt.OverlayMarkDef(opacity=0, size=90)  # unseen points: a thin line is hard to hover over
 
 
 def colours(names: Sequence[str]) -> alt.Scale:
@@ -45,25 +47,20 @@ def loss_curves(table: pd.DataFrame, title: str) -> Any:
     """Error over the steps of training. table: columns sae, step, kind ("training", "held out"), value."""
     names = list(dict.fromkeys(table["sae"]))
     kinds = [kind for kind in _KINDS if kind in set(table["kind"])]
-    return themed(
-        alt.Chart(table)
-        .mark_line(strokeWidth=1.8)
-        .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=6)),
-            y=_loss_axis("value:Q", table["value"].tolist(), f"{title} (log scale)"),
-            color=alt.Color("sae:N", scale=colours(names)),
-            strokeDash=alt.StrokeDash(
-                "kind:N", scale=alt.Scale(domain=kinds, range=[[1, 0], [5, 3]][: len(kinds)])
-            ),
-            tooltip=[
-                "sae:N",
-                "kind:N",
-                alt.Tooltip("step:Q", format=","),
-                alt.Tooltip("value:Q", format=".4f"),
-            ],
-        ),
-        300,
+    dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 3]][: len(kinds)])
+    base = alt.Chart(table).encode(
+        x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=6)),
+        y=_loss_axis("value:Q", table["value"].tolist(), f"{title} (log scale)"),
+        color=alt.Color("sae:N", scale=colours(names), legend=_STROKES),
+        tooltip=[
+            "sae:N",
+            "kind:N",
+            alt.Tooltip("step:Q", format=","),
+            alt.Tooltip("value:Q", format=".4f"),
+        ],
     )
+    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=alt.StrokeDash("kind:N", scale=dashes))
+    return themed(lines + base.mark_circle(opacity=0, size=90), 300)
 
 
 def dead_curves(table: pd.DataFrame) -> Any:
@@ -72,7 +69,7 @@ def dead_curves(table: pd.DataFrame) -> Any:
     highest = max(4.0, float(table["dead"].max()) * 1.05)
     return themed(
         alt.Chart(table)
-        .mark_line(strokeWidth=1.8, interpolate="step-after")
+        .mark_line(strokeWidth=1.8, interpolate="step-after", point=_HELD)
         .encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=6)),
             y=alt.Y(
@@ -81,7 +78,7 @@ def dead_curves(table: pd.DataFrame) -> Any:
                 scale=alt.Scale(domain=[0, highest], nice=False),
                 axis=alt.Axis(format="~s", tickCount=4, gridOpacity=0.4),
             ),
-            color=alt.Color("sae:N", scale=colours(names)),
+            color=alt.Color("sae:N", scale=colours(names), legend=_STROKES),
             tooltip=[
                 "sae:N",
                 alt.Tooltip("step:Q", format=","),
@@ -157,13 +154,13 @@ def distribution(values: pd.DataFrame, theirs: pd.DataFrame, x_title: str, bins:
         )
     table = pd.concat(parts) if parts else pd.DataFrame({"sae": [], "x": [], "features": [], "share": []})
     names += [PAPERS] if len(theirs) else []
-    colour = alt.Color("sae:N", scale=colours(names))
+    colour = alt.Color("sae:N", scale=colours(names), legend=_STROKES)
     x = alt.X(
         "x:Q", title=x_title, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(format="~g", tickCount=6)
     )
     lines = (
         alt.Chart(table)
-        .mark_line(interpolate="step-after", strokeWidth=1.8)
+        .mark_line(interpolate="step-after", strokeWidth=1.8, point=_HELD)
         .encode(
             x=x,
             y=alt.Y(
