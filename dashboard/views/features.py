@@ -28,6 +28,8 @@ _COLUMNS = {
 def view() -> None:
     corpus_name, sae_name = state.selected()
     cards.style()
+    # A link from this page to itself reaches us without changing the address bar; saying it again does.
+    st.query_params.from_dict(st.query_params.to_dict())
     asked = st.query_params.get("feature")
     feature_id = None if asked is None else _resolve(asked, corpus_name, sae_name)
     if feature_id is not None:
@@ -90,7 +92,7 @@ def _table(corpus_name: str, sae_name: str) -> None:
     event: Any = st.dataframe(
         shown.assign(density=100 * shown["density"]),
         hide_index=True,
-        height=min(640, 36 * (len(shown) + 1) + 4),
+        height=min(640, 35 * (len(shown) + 1) + 3),
         column_config=_column_config(),
         on_select="rerun",
         selection_mode="single-row",
@@ -165,7 +167,7 @@ def filtered(
     status: str | None = None,
     reliable: bool = False,
 ) -> pd.DataFrame:
-    """The features that fit, best label first: every word of ``text`` in the label, ends of ``density`` included."""
+    """The features that fit, best label first: all words of ``text`` in the label, density in its range."""
     keep = table["density"].between(density[0] * (1 - 1e-6), density[1] * (1 + 1e-6))
     labels = table["label"].str.casefold()
     for word in text.casefold().split():
