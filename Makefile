@@ -12,13 +12,13 @@ OPTIONS    = $(foreach file,$(CORPUS),--corpus "$(file)") $(foreach pair,$(COLUM
 READY      = python=$$($(PYTHON) -m build.install) && 
 
 .DEFAULT_GOAL := help
-.PHONY: help artifacts dashboard test check bench plan verify clean
+.PHONY: help artifacts dashboard test check bench plan verify bundle clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: PROFILE=default|tiny|arxiv|paper  OUT=folder  CORPUS='files'  COLUMNS='text=abstract …'"
-	@echo "             ARTIFACTS=folder to serve or verify  FLAGS='any option of python -m build'"
+	@echo "             ARTIFACTS=folder or bundle to serve or verify  TO=file of the bundle  FLAGS='any option of python -m build'"
 
 artifacts: ## build the artifact store (PROFILE, OUT, CORPUS, COLUMNS)
 	@$(READY) "$$python" -m build --profile "$(PROFILE)" --out "$(OUT)" $(OPTIONS)
@@ -31,6 +31,9 @@ plan: ## say what `make artifacts` would run, and run nothing
 
 verify: ## compare every byte of the store with its manifest (ARTIFACTS)
 	@$(READY) "$$python" -m build.verify "$(ARTIFACTS)"
+
+bundle: ## write the store into one file to give away (ARTIFACTS, TO=file.sextant)
+	@$(READY) "$$python" -m build.bundle "$(ARTIFACTS)" $(if $(TO),"$(TO)")
 
 test: ## run the tests
 	@$(READY) "$$python" -m pytest -n 2 --dist loadgroup

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from sae.bundle import is_bundle
 from sae.encode import encode
 from sae.errors import UserError
 from sae.schema import CURRENT
-from sae.store import SAE, Corpus, Store, open_store
+from sae.store import SAE, Corpus, Store, current_build, open_store
 
 if TYPE_CHECKING:
     from sae.query import QueryEncoder
@@ -30,22 +31,29 @@ _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
 
 
 def artifacts_path() -> Path:
-    """The folder that holds CURRENT: environment variable ARTIFACTS, else ``artifacts``."""
+    """The folder that holds CURRENT, or a bundle: environment variable ARTIFACTS, else ``artifacts``."""
     return Path(os.environ.get("ARTIFACTS") or "artifacts")
 
 
 def store() -> Store:
     """The build served. Raises UserError when it is missing, half-built, damaged or of another schema."""
     root = artifacts_path()
+    return _store(str(root.resolve()), _version(root))
+
+
+def _version(root: Path) -> str:
+    """What changes when another build is served from a folder or a bundle."""
+    if not is_bundle(root):
+        return current_build(root / CURRENT) or ""
     try:
-        current = (root / CURRENT).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        current = ""
-    return _store(str(root.resolve()), current)
+        found = root.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 @lru_cache(maxsize=2)
-def _store(root: str, current: str) -> Store:
+def _store(root: str, version: str) -> Store:
     return open_store(root)
 
 

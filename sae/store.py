@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sae import limits, schema
 from sae.arrays import Group, open_table, read_matching, read_table
+from sae.bundle import is_bundle, unpack
 from sae.encode import Weights
 from sae.manifest import Manifest, StoreError, check_file, read_manifest, shortened
 from sae.trust import check_encoder, check_finite, check_folder, map_matrix
@@ -25,12 +26,14 @@ from sae.weights import read_weights
 
 
 def open_store(path: Path | str, *, check_sizes: bool = True) -> "Store":
-    """Open the artifacts folder that holds CURRENT, or one build's own folder.
+    """Open the artifacts folder that holds CURRENT, one build's own folder, or a bundle (unpacked once).
 
     Raises StoreError with one sentence when there is nothing there, the build was never finished, is of another
     schema, or (with ``check_sizes``) a file is missing or has the wrong size.
     """
     root = Path(path)
+    if is_bundle(root):
+        root = unpack(root)
     if os.path.lexists(root / schema.MANIFEST):
         return Store(root, check_sizes)
     pointer = root / schema.CURRENT
