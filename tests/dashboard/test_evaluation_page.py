@@ -1,0 +1,126 @@
+"""The evaluation page, run headless against the tiny store."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import evaluation_charts, evaluation_words, papers_steering
+from dashboard.charts import ACCENT, MUTED
+from dashboard.evaluation_data import METHODS
+from dashboard.training_charts import THEIRS
+from sae.evaluation_store import Evaluation
+from sae.store import open_store
+
+PAGE = str(Path(__file__).parent.parent.parent / "dashboard" / "views" / "evaluation.py")
+EVERY = [shown for shown, _ in METHODS.values()]
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def page(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    def run(store: Path = tiny_store) -> AppTest:
+        monkeypatch.setenv("ARTIFACTS", str(store))
+        app = AppTest.from_file(PAGE, default_timeout=60)
+        app.run()
+        assert not app.exception, [e.value for e in app.exception]
+        return app
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def steering(tiny_store: Path) -> pd.DataFrame:
+    corpus = open_store(tiny_store).corpus("planted")
+    found = Evaluation(corpus).steering().to_pandas()
+    return found[found["sae"] == corpus.saes[0]].reset_index(drop=True)
+
+
+def words(app: AppTest) -> str:
+    return " ".join(element.value for element in app.markdown)
+
+
+def test_each_question_is_answered_in_a_sentence(page: Open) -> None:
+    app = page()
+    assert [s.value for s in app.subheader][:3] == [
+        "Does steering do what the label says?",
+        "What does it cost?",
+        "What does a label promise?",
+    ]
+    told = words(app)
+    assert "a judge picks the raised concept out of five" in told
+    assert "of the first ten results stay" in told
+    assert "planted topics" in told
+    assert "{" not in told.replace("{ ", "")
+
+
+def test_numbers_told_are_the_tables(steering: pd.DataFrame) -> None:
+    row = steering[
+        (steering["edit"] == "up")
+        & (steering["method"] == "feature")
+        & (steering["measure"] == "up")
+        & (steering["judge"] == "local")
+        & (steering["fidelity"] == 0.75)
+    ].iloc[0]
+    told = evaluation_words.does_it_steer(steering)
+    assert f"**{row['value']:.0%}**".replace("%", " %") in told
+
+
+def test_a_bad_result_is_told_as_one(steering: pd.DataFrame) -> None:
+    worse = steering.assign(value=0.2, low=0.1, high=0.3)
+    assert evaluation_words.does_it_steer(worse).startswith("**Not reliably.**")
+    behind = steering.assign(value=-0.1, low=-0.2, high=-0.05, n=50)
+    assert "10 points behind" in evaluation_words.ahead_of_words(behind)
+
+
+@pytest.mark.parametrize("edit", ["both", "up", "down"])
+def test_every_edit_can_be_looked_at(page: Open, edit: str) -> None:
+    app = page()
+    app.segmented_control(key="evaluation-edit").set_value(edit).run()
+    assert not app.exception
+    app.pills(key="evaluation-methods").set_value([]).run()
+    assert not app.exception
+    assert any("Choose at least one" in c.value for c in app.caption)
+
+
+def test_a_build_without_evaluation_says_what_to_do(page: Open, tiny_store: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(tiny_store, tmp_path / "store", symlinks=True))
+    build = store / "builds" / (store / "CURRENT").read_text().strip()
+    removed = [str(p.relative_to(build)) for p in build.glob("*/evaluation/*")]
+    assert removed
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["files"] = {k: v for k, v in manifest["files"].items() if k not in removed}
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    for path in removed:
+        (build / path).unlink()
+    app = page(store)
+    assert any("holds no evaluation" in i.value for i in app.info)
+
+
+def test_the_papers_colour_is_theirs_alone() -> None:
+    ours = {evaluation_charts.method_colour(name, EVERY) for name in EVERY}
+    assert THEIRS not in ours
+    assert len(ours) == len(EVERY)
+    assert evaluation_charts.method_colour("feature", EVERY) == ACCENT
+    assert evaluation_charts.method_colour("another edit", EVERY) == MUTED
+    html = evaluation_charts.method_key(EVERY[:2], EVERY, papers=True)
+    assert html.count(THEIRS) == 2
+    assert "<b>" not in evaluation_charts.key({"<b>": "#000000"})
+
+
+def test_the_chart_holds_both_and_names_them(steering: pd.DataFrame) -> None:
+    theirs = pd.DataFrame(
+        [(m, f, up) for m, f, up, _ in papers_steering.POINTS], columns=["method", "fidelity", "value"]
+    )
+    table = steering[(steering["measure"] == "up") & (steering["judge"] == "local") & (steering["n"] > 0)]
+    named = table.assign(method=table["method"].map({k: v for k, (v, _) in METHODS.items()}))
+    spec = evaluation_charts.accuracy(named, theirs, EVERY, "told").to_dict()
+    told = str(spec)
+    assert papers_steering.STEERED in told
+    assert THEIRS in told
+    assert "http" not in told.replace("https://vega.github.io/schema", "")
