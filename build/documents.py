@@ -31,7 +31,6 @@ def run(work: Work) -> dict[str, Any]:
         "n_documents": report.n_kept,
         "n_read": report.n_read,
         "quarantined": dict(report.reasons.most_common()),
-        "source": describe(corpus.source),
     }
 
 

@@ -17,14 +17,6 @@ from sae.domains import DomainMatches, label_overlap, match_domains, shared_docu
 from sae.encode import Weights, encode
 from sae.weights import read_weights
 
-CODE = (
-    "build/domains.py",
-    "build/judge.py",
-    "build/phrases.py",
-    "sae/domains.py",
-    "sae/splitting.py",
-    "sae/encode.py",
-)
 LENT_FROM = 0.3  # labels are lent where the directions' cosine reaches this
 _ROWS_AT_ONCE = 8192
 

@@ -16,12 +16,6 @@ from sae import schema
 from sae.arrays import write_table
 from sae.errors import UserError
 
-CODE = (
-    "build/evaluate.py", "build/evaluated_sae.py", "build/evaluation_corpus.py", "build/steering_methods.py",
-    "build/steering_trials.py", "build/queries_for_trials.py", "sae/directions.py", "sae/optimise.py",
-    "sae/judge.py", "sae/trials.py", "sae/evaluation.py", "sae/encode.py",
-)  # fmt: skip
-
 
 def read_options(target: Target) -> EvaluationConfig:
     try:

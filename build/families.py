@@ -30,11 +30,6 @@ from sae.structure import (
 )
 from sae.weights import read_weights
 
-CODE = (
-    "build/families.py", "build/judge.py", "build/phrases.py", "sae/families.py", "sae/feature_filter.py",
-    "sae/family_metrics.py", "sae/null_model.py", "sae/layout.py", "sae/structure.py",
-)  # fmt: skip
-
 
 def settings(target: Target) -> object:
     config, rule = read_options(target.config.families)

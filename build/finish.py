@@ -1,10 +1,8 @@
 """Assemble a finished build from its stages' outputs, describe it in a manifest, and switch CURRENT to it."""
 
-import importlib.metadata
 import os
-import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,28 +12,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import zarr
 
-from build.plan import Job
+from build.documents import describe
+from build.plan import Job, build_name
+from build.versions import versions
 from sae import schema
 from sae.manifest import FileEntry, Manifest, StoreError, damages, file_sha256, read_manifest, walk_files
-
-_PACKAGES = (
-    "numpy",
-    "torch",
-    "zarr",
-    "pyarrow",
-    "scipy",
-    "scikit-learn",
-    "numba",
-    "onnxruntime",
-    "tokenizers",
-)
 
 Part = tuple[Job, Path, dict[str, Any]]  # a job, its output folder, and what was recorded when it ended
 
 
-def finish(out: Path, name: str, parts: list[Part]) -> Path:
+def finish(out: Path, parts: list[Part]) -> Path:
     """Make ``builds/<name>`` from the parts, whole or not at all, and point CURRENT at it. Returns its folder."""
     builds = out / schema.BUILDS
+    name = build_name([job for job, _, _ in parts], _shareable(asdict(parts[0][0].target.config)))
     build = builds / name
     if not _is_intact(build):
         partial = builds / f"{name}.partial"
@@ -80,10 +69,15 @@ def _link(source: Path, target: Path) -> None:
 def _describe(name: str, build: Path, parts: list[Part]) -> Manifest:
     config = parts[0][0].target.config
     corpora: dict[str, dict[str, Any]] = {
-        corpus.name: {"title": corpus.title or corpus.name, "licence": corpus.licence, "saes": {}}
+        corpus.name: {
+            "title": corpus.title or corpus.name,
+            "licence": corpus.licence,
+            "source": describe(corpus.source),
+            "saes": {},
+        }
         for corpus in config.corpora
     }
-    provenance: dict[str, Any] = {"python": platform.python_version(), "packages": _versions(_PACKAGES)}
+    provenance: dict[str, Any] = {"packages": versions()}
     for job, _, done in parts:
         facts = done["facts"]
         if job.target.corpus_config is None:
@@ -96,7 +90,7 @@ def _describe(name: str, build: Path, parts: list[Part]) -> Manifest:
         build=name,
         title=config.title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        config=_jsonable(asdict(config)),
+        config=_shareable(asdict(config)),
         provenance=provenance,
         corpora=corpora,
         stages=[
@@ -120,18 +114,15 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(file_sha256(path), path.stat().st_size, shape, dtype)
 
 
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    return {package: importlib.metadata.version(package) for package in packages}
-
-
-def _jsonable(value: Any) -> Any:
-    """The configuration as JSON: no nulls, no folders of this machine, no user and password in addresses."""
+def _shareable(value: Any, name: str = "") -> Any:
+    """The configuration as JSON: no nulls, no folders of this machine, no address of a person or a password."""
     if isinstance(value, dict):
-        return {
-            str(k): Path(v).name if k == "path" else _jsonable(v) for k, v in value.items() if v is not None
-        }
+        kept = {k: v for k, v in value.items() if v is not None and k != "contact"}
+        return {str(k): _shareable(v, k) for k, v in kept.items()}
     if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, str) and "://" in value and "@" in value:
-        return value.split("://", 1)[0] + "://" + value.rsplit("@", 1)[1]
+        return [_shareable(v, name) for v in value]
+    if isinstance(value, str) and "://" in value:
+        return value.split("://", 1)[0] + "://" + value.split("://", 1)[1].rsplit("@", 1)[-1]
+    if isinstance(value, str) and (name == "path" or Path(value).is_absolute()):
+        return Path(value).name
     return value if isinstance(value, str | int | float | bool) else str(value)

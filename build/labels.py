@@ -19,11 +19,6 @@ from sae.progress import Progress
 
 LABELS = "labels.parquet"
 SCORES = "scores.parquet"
-CODE = (
-    "build/phrases.py", "sae/words.py", "sae/ngrams.py", "sae/readability.py", "sae/phrases.py", "sae/phrase_space.py",
-    "sae/evidence.py", "sae/interpret.py", "sae/predictor.py", "sae/labels.py", "sae/label_scores.py",
-    "sae/scores.py",
-)  # fmt: skip
 OVERRIDE_COLUMNS = ("corpus", "sae", "feature_id", "label")
 
 

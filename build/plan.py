@@ -4,16 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from build.config import BuildConfig
+from build.source import source_hash
 from build.stages import STAGES, Per, Stage
+from build.versions import versions
 from build.work import Target
 from sae.errors import UserError
 from sae.schema import SCHEMA_VERSION
-
-ROOT = Path(__file__).parent.parent
-_FORMATS = ("sae/schema.py", "sae/arrays.py")  # how every stage writes
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,10 @@ def make_plan(config: BuildConfig, d_in: int) -> list[Job]:
     return jobs
 
 
-def build_name(jobs: Iterable[Job]) -> str:
-    """The name of the build that these jobs make: equal content, equal name."""
-    return hashlib.sha256("\n".join(sorted(job.key + job.title for job in jobs)).encode()).hexdigest()[:16]
+def build_name(jobs: Iterable[Job], description: object) -> str:
+    """The name of the build that these jobs make: equal content and description, equal name."""
+    content = [sorted(job.key + job.title for job in jobs), description]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def only(jobs: list[Job], stage: str) -> list[Job]:
@@ -104,19 +103,9 @@ def _key(stage: Stage, target: Target, inputs: tuple[Job, ...]) -> str:
         "schema": SCHEMA_VERSION,
         "stage": stage.name,
         "settings": stage.settings(target),
-        "code": _code_hash((*_FORMATS, *stage.code)),
+        "code": source_hash(stage.run.__module__),
+        "versions": versions(),
         "inputs": sorted((job.title, job.key) for job in inputs),
     }
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _code_hash(patterns: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for pattern in patterns:
-        found = sorted(ROOT.glob(pattern))
-        if not found:
-            raise FileNotFoundError(f"no source file matches {pattern}")
-        for path in found:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -157,8 +157,7 @@ class _Graph:
 
 
 def _write_encoder(graph: _Graph, weights: dict[str, np.ndarray]) -> None:
-    """The encoder of `build.embedders.bert`, for texts of one length: ids (n, length) -> unit rows (n, 384).
-    """
+    """The encoder of `build.embedders.bert`, for texts of one length: ids (n, length) -> unit rows (n, 384)."""
 
     def linear(x: str, names: tuple[str, ...]) -> str:
         weight = np.concatenate([weights[f"{name}.weight"] for name in names]).T

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from filelock import FileLock, Timeout
 
 from build.display import Display
 from build.finish import finish
-from build.plan import Job, build_name
+from build.plan import Job
 from build.work import Work
-from sae.errors import UserError
 from sae.manifest import file_sha256, walk_files
 
 DONE = "done.json"
@@ -32,21 +32,19 @@ class Runner:
         self.out, self.display = out, display
         self.work = out / "work"
 
-    def run(self, jobs: Sequence[Job], *, publish: bool = True, wait: bool = True) -> Path | None:
+    def run(self, jobs: Sequence[Job], *, publish: bool = True) -> Path | None:
         """Run every job that is not built yet; then, with ``publish``, assemble the build and switch CURRENT to it.
 
         Returns the folder of the build. Raises UserError for what the user can mend; a kill at any moment loses
         at most the stage in progress, and not even that where the stage keeps checkpoints.
         """
         self.work.mkdir(parents=True, exist_ok=True)
-        with self._lock(wait):
+        with self._alone():
             for number, job in enumerate(jobs, start=1):
                 self._run_one(job, f"[{number:>2}/{len(jobs)}]")
             if not publish:
                 return None
-            return finish(
-                self.out, build_name(jobs), [(job, self.folder(job), self.done(job)) for job in jobs]
-            )
+            return finish(self.out, [(job, self.folder(job), self.done(job)) for job in jobs])
 
     def folder(self, job: Job) -> Path:
         """Where a job's output stands once it is complete."""
@@ -98,13 +96,16 @@ class Runner:
         os.replace(partial, folder)
         shutil.rmtree(scratch, ignore_errors=True)
 
-    def _lock(self, wait: bool) -> FileLock:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other builds out of this folder, or wait until one has ended, and say so."""
         lock = FileLock(self.work / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            if not wait:
-                raise UserError(f"Another build is writing to {self.out}/; wait for it to end.") from None
             self.display.say(f"Another build is writing to {self.out}/; waiting for it to end …")
             lock.acquire()
-        return lock
+        try:
+            yield
+        finally:
+            lock.release()

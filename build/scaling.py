@@ -23,7 +23,6 @@ from sae.encode import Weights, encode
 from sae.progress import Progress
 from sae.scaling import fit_power_law, frontier, window_means
 
-CODE = ("build/scaling.py", "sae/scaling.py", "build/train.py", *train_stage.CODE)
 MEASURES = {"fvu": "frontier", "held_out_fvu": "held_out_frontier"}
 _FVU_SAMPLE = 20_000
 _ROWS_AT_ONCE = 4096

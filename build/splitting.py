@@ -25,7 +25,6 @@ from sae.splitting import (
 )
 from sae.weights import read_weights
 
-CODE = ("build/splitting.py", "sae/splitting.py", "sae/statistics.py")
 COSINE_STEP = 0.02  # width of the bars of the distributions of cosines
 THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.01), 2)  # at which recurring features are counted
 N_EXAMPLES = 24

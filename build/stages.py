@@ -46,8 +46,9 @@ class Per(Enum):
 class Stage:
     """One step of the pipeline.
 
-    ``settings`` picks what the result depends on beside the inputs; with the source text of ``code`` and the
-    keys of ``reads`` it makes the stage's key, and a key that has been built before is not built again.
+    ``settings`` picks what the result depends on beside the inputs; with the source text behind ``run``, the
+    versions of the packages and the keys of ``reads`` it makes the stage's key, and a key that has been built
+    before is not built again.
     """
 
     name: str
@@ -56,44 +57,40 @@ class Stage:
     writes: tuple[str, ...]  # files of the build; what else a stage writes is for other stages only
     run: Callable[[Work], dict[str, Any]]  # returns facts for the manifest
     settings: Callable[[Target], object]
-    code: tuple[str, ...]
     unit: str = "steps"  # what its progress counts
 
 
 STAGES = (
     Stage("documents", Per.CORPUS, (), (schema.DOCUMENTS, schema.QUARANTINE),
-          documents.run, documents.settings, ("build/documents.py", "build/corpora/*.py"), "documents"),
+          documents.run, documents.settings, "documents"),
     Stage("embeddings", Per.CORPUS, ("documents",), (schema.EMBEDDINGS, schema.SEARCH, schema.SEARCH_SCALES),
-          embeddings.run, embeddings.settings,
-          ("build/embeddings.py", "build/embedders/*.py", "sae/search.py"), "documents"),
+          embeddings.run, embeddings.settings, "documents"),
     Stage("queries", Per.CORPUS, ("documents", "embeddings"), (schema.QUERIES,),
-          queries.run, queries.settings, ("build/queries.py",), "queries"),
+          queries.run, queries.settings, "queries"),
     Stage("train", Per.SAE, ("embeddings",), (schema.SAE, schema.TRAINING),
-          train.run, train.settings, ("build/train.py", *train.CODE), "steps"),
+          train.run, train.settings, "steps"),
     Stage("encode", Per.SAE, ("embeddings", "train"), (schema.LATENTS,),
-          encode.run, encode.settings, ("build/encode.py", "sae/encode.py"), "documents"),
+          encode.run, encode.settings, "documents"),
     Stage("statistics", Per.SAE, ("encode", "train"), (schema.COOCCURRENCE,),
-          statistics.run, statistics.settings, ("build/statistics.py", "sae/statistics.py", "sae/cooccurrence.py"),
-          "features"),
+          statistics.run, statistics.settings, "features"),
     Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"), (schema.EVIDENCE,),
-          labels.run, labels.settings, ("build/labels.py", *labels.CODE), "features"),
+          labels.run, labels.settings, "features"),
     Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES, schema.LABEL_VECTORS),
-          features.run, features.settings, ("build/features.py",), "SAEs"),
+          features.run, features.settings, "SAEs"),
     Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
           (schema.FAMILIES, schema.FAMILY_SCORES, schema.FAMILY_METRICS, schema.FAMILY_POINTS,
            schema.STRUCTURE),
-          families.run, families.settings, families.CODE, "SAEs"),
+          families.run, families.settings, "SAEs"),
     Stage("splitting", Per.CORPUS, ("train", "encode", "features"),
           (schema.SPLITTING, schema.SPLITTING_SUMMARY),
-          splitting.run, splitting.settings, splitting.CODE, "pairs of SAEs"),
+          splitting.run, splitting.settings, "pairs of SAEs"),
     Stage("domains", Per.BUILD, ("documents", "embeddings", "train", "encode", "features"), (schema.DOMAINS,),
-          domains.run, domains.settings, domains.CODE, "pairs of SAEs"),
+          domains.run, domains.settings, "pairs of SAEs"),
     Stage("evaluation", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
-          (schema.EVALUATION,), evaluate.run, evaluate.settings, evaluate.CODE, "SAEs"),
+          (schema.EVALUATION,), evaluate.run, evaluate.settings, "SAEs"),
     Stage("scaling", Per.CORPUS, ("embeddings",),
           (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS),
-          scaling.run, scaling.settings, scaling.CODE, "steps"),
+          scaling.run, scaling.settings, "steps"),
     Stage("query_encoder", Per.BUILD, (), (schema.QUERY_ENCODER,),
-          query_encoder.run, query_encoder.settings,
-          ("build/query_encoder.py", "build/embedders/bert.py", "build/embedders/minilm.py", "sae/query.py"), "checks"),
+          query_encoder.run, query_encoder.settings, "checks"),
 )  # fmt: skip

@@ -14,11 +14,6 @@ from sae.encode import Weights, decode, encode
 from sae.errors import UserError
 from sae.weights import write_weights
 
-CODE = (
-    "sae/train.py", "sae/model.py", "sae/loss.py", "sae/config.py", "sae/data.py", "sae/initialise.py",
-    "sae/stepper.py", "sae/reference.py", "sae/encode.py", "sae/weights.py", "sae/fast.py", "sae/selector.py",
-    "sae/topk.py", "sae/kernels.py", "sae/latent_kernels.py", "sae/jit.py", "sae/crew.py",
-)  # fmt: skip
 _FVU_SAMPLE = 20_000
 
 
