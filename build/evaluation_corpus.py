@@ -19,7 +19,7 @@ _BACKGROUND = 1000  # documents that tell the judge what is usual
 class EvaluationConfig:
     """The profile's [evaluation] table."""
 
-    queries: int = 100  # Real queries tried on each SAE; one trial each.
+    queries: int = 200  # Real queries tried on each SAE; one trial each.
     files: dict[str, str] | None = None  # Corpus name → file with one query a line, in place of its own.
     documents: int = 60_000  # Documents searched; a seeded sample of larger corpora.
     good: float = 0.9  # Pearson and F1 against random documents that a feature's label must reach.

@@ -28,7 +28,6 @@ METHODS = {  # name in the store -> (name shown, what it is)
 }
 EDITS = {"both": "one up, one down", "up": "one up", "down": "one down"}
 JUDGES = {"local": "words and embeddings", "words": "words alone", "embeddings": "embeddings alone"}
-SAE_METHODS = ("feature", "family", "typical", "optimised", "reconstruction")
 
 
 def evaluation(corpus_name: str) -> Evaluation | None:
