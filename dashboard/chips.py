@@ -55,8 +55,10 @@ def is_reliable(row: Mapping[str, Any] | pd.Series) -> bool:
 
 def reliable_rows(table: pd.DataFrame) -> pd.Series:
     """``is_reliable`` for a whole table: bool (n_features,)."""
-    good = table["objective"].ge(RELIABLE_OBJECTIVE) | table["pearson_matched"].ge(RELIABLE_PEARSON_MATCHED)
-    return good.fillna(False) & table["status"].eq("scored")
+    # In double precision, as the chip compares: a stored .65 is a float32 just below it.
+    objective, matched = table["objective"].astype("float64"), table["pearson_matched"].astype("float64")
+    good = objective.ge(RELIABLE_OBJECTIVE) | matched.ge(RELIABLE_PEARSON_MATCHED)
+    return good & table["status"].eq("scored")
 
 
 def feature_row(table: pd.DataFrame, feature_id: int) -> pd.Series:

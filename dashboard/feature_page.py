@@ -101,7 +101,7 @@ def _facts(row: pd.Series) -> None:
         ),
         (
             "Density",
-            f"{chips.percent(row['density'])} · {chips.signed(row['log_density'])}",
+            f"{chips.percent(row['density'])} · log {chips.signed(row['log_density'])}",
             f"Share of documents in which the feature is active ({int(row['n_active']):,} documents), "
             "and its logarithm to base 10.",
         ),

@@ -86,6 +86,8 @@ def _corpora(manifest: Manifest) -> None:
             f"Source: {_fact(facts, 'source')}. Licence: {_fact(facts, 'licence')}.  \n"
             f"Embedded with {_fact(facts, 'embedder')}, {facts['d_in']:,} dimensions."
         )
+    if digest := manifest.provenance.get("weights_sha256"):
+        st.caption(f"sha256 of the embedding model's weights: {safe_text(digest, 64)}")
 
 
 def _fact(facts: dict[str, Any], name: str) -> str:
@@ -108,7 +110,7 @@ def _models(manifest: Manifest) -> None:
             table = data.feature_table(corpus_name, sae_name)
             rows.append(
                 {
-                    "Corpus": plain_text(facts.get("title") or corpus_name, 80),
+                    "Corpus": plain_text(corpus_name, 80),
                     "Model": plain_text(sae_name, 40),
                     "k": sae.get("k"),
                     "Latents": sae.get("n_latents"),
@@ -188,7 +190,8 @@ def _left_out(manifest: Manifest) -> None:
     read = chips.number(facts.get("n_read"))
     of = f" of {int(read):,} read" if read else ""
     if table.empty:
-        st.caption(f"Nothing was left out of {safe_text(corpus_name)}{of}.")
+        kept = f": {int(read):,} read, all kept" if read else ""
+        st.caption(f"Nothing was left out of {safe_text(corpus_name)}{kept}.")
         return
     counts = Counter(plain_text(reason, 80) for reason in table["reason"])
     st.caption(

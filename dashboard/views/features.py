@@ -11,7 +11,8 @@ from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 
 _DENSITIES = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
-_SCORES = (None, *(round(0.1 * i, 1) for i in range(10)))
+_ANY_SCORE = -1.0
+_SCORES = (_ANY_SCORE, *(round(0.1 * i, 1) for i in range(10)))
 _COLUMNS = {
     "feature_id": "feature_id",
     "label": "label",
@@ -132,7 +133,7 @@ def _filters(table: pd.DataFrame) -> dict[str, Any]:
         least = st.select_slider(
             "Score at least",
             options=_SCORES,
-            format_func=lambda value: "any" if value is None else f"{value:.1f}",
+            format_func=lambda value: "any" if value == _ANY_SCORE else f"{value:.1f}",
             key="features-score",
             persist_state="session",
             help="Pearson correlation against the nearest negatives; “any” keeps unscored features too.",
@@ -153,7 +154,7 @@ def _filters(table: pd.DataFrame) -> dict[str, Any]:
     return {
         "text": text or "",
         "density": (low, high),
-        "score": least,
+        "score": None if least == _ANY_SCORE else least,
         "status": None if chosen == "any" else chosen,
         "reliable": only,
     }
