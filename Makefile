@@ -6,10 +6,13 @@ OUT       ?= artifacts
 ARTIFACTS ?= $(OUT)
 CORPUS    ?=
 COLUMNS   ?=
-# Each file of CORPUS and each pair of COLUMNS becomes an option of its own.
-OPTIONS    = $(foreach file,$(CORPUS),--corpus "$(file)") $(foreach pair,$(COLUMNS),--column "$(pair)") $(FLAGS)
+TO        ?=
+# Paths reach the shell through the environment, so that spaces and quotes in them are safe.
+export PROFILE OUT ARTIFACTS CORPUS TO
 # Installs what is missing and says which Python to go on with.
-READY      = python=$$($(PYTHON) -m build.install) && 
+READY      = python=$$($(PYTHON) -m build.install) &&
+OPTIONS    = --profile "$$PROFILE" --out "$$OUT" $${CORPUS:+--corpus "$$CORPUS"} \
+             $(foreach pair,$(COLUMNS),--column '$(pair)') $(FLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help artifacts dashboard test check bench plan verify bundle clean
@@ -17,23 +20,24 @@ READY      = python=$$($(PYTHON) -m build.install) &&
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PROFILE=default|tiny|arxiv|paper  OUT=folder  CORPUS='files'  COLUMNS='text=abstract …'"
-	@echo "             ARTIFACTS=folder or bundle to serve or verify  TO=file of the bundle  FLAGS='any option of python -m build'"
+	@echo "  Variables: PROFILE=default|tiny|arxiv|paper|scaling|your.toml   OUT=folder   CORPUS=file"
+	@echo "             COLUMNS='title=heading text=abstract'   ARTIFACTS=folder or bundle to serve or verify"
+	@echo "             TO=file of the bundle   FLAGS='any option of python -m build'"
 
-artifacts: ## build the artifact store (PROFILE, OUT, CORPUS, COLUMNS)
-	@$(READY) "$$python" -m build --profile "$(PROFILE)" --out "$(OUT)" $(OPTIONS)
+artifacts: ## build the artifact store (PROFILE, OUT, CORPUS, COLUMNS, FLAGS)
+	@$(READY) "$$python" -m build $(OPTIONS)
 
 dashboard: ## serve the artifact store (ARTIFACTS)
-	@$(READY) ARTIFACTS="$(ARTIFACTS)" "$$python" -m streamlit run dashboard/Home.py
+	@$(READY) "$$python" -m streamlit run dashboard/Home.py
 
-plan: ## say what `make artifacts` would run, and run nothing
-	@$(READY) "$$python" -m build --profile "$(PROFILE)" --out "$(OUT)" $(OPTIONS) --dry-run
+plan: ## say what `make artifacts` would run and pay for, and run nothing
+	@$(READY) "$$python" -m build $(OPTIONS) --dry-run
 
 verify: ## compare every byte of the store with its manifest (ARTIFACTS)
-	@$(READY) "$$python" -m build.verify "$(ARTIFACTS)"
+	@$(READY) "$$python" -m build.verify "$$ARTIFACTS"
 
 bundle: ## write the store into one file to give away (ARTIFACTS, TO=file.sextant)
-	@$(READY) "$$python" -m build.bundle "$(ARTIFACTS)" $(if $(TO),"$(TO)")
+	@$(READY) "$$python" -m build.bundle "$$ARTIFACTS" $${TO:+"$$TO"}
 
 test: ## run the tests
 	@$(READY) "$$python" -m pytest -n 2 --dist loadgroup
@@ -44,5 +48,5 @@ check: ## lint and check types
 bench: ## measure speed on this machine, as ratios
 	@$(READY) for script in tests/benchmarks/*.py; do "$$python" "$$script" || exit 1; done
 
-clean: ## remove the artifact store in OUT
-	rm -rf "$(OUT)"
+clean: ## remove the builds in OUT; what was embedded or harvested is kept in OUT/work/cache
+	@rm -rf "$$OUT/CURRENT" "$$OUT/builds" "$$OUT/work/stages" "$$OUT/work/scratch"

@@ -40,7 +40,7 @@ def main(
     ] = None,
     category: Annotated[str | None, typer.Option(help="Keep only documents of this category.")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Read at most this many documents of each corpus.")
+        int | None, typer.Option(min=1, help="Read at most this many documents of each --corpus.")
     ] = None,
     queries: Annotated[
         Path | None, typer.Option(help="Example queries for the search page, one a line.")
@@ -75,6 +75,10 @@ def main(
         _build(config, out, only, dry_run, Display(plain=True if plain else None))
     except UserError as error:
         fail(str(error))
+        raise typer.Exit(1) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or error}. Mend that and run the same command: it goes on from here.")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         fail("stopped; the same command goes on from here.")
@@ -120,7 +124,7 @@ def _say_price(jobs: list["Job"], runner: "Runner", display: Display) -> None:
             announce(embedder, embedded_texts(runner.folder(documents) / DOCUMENTS), name, display.say)
         else:
             display.say(
-                f"The price of embedding {name} is known once its documents are read: add --only documents."
+                f"What embedding {name} costs is known once its documents are read: build with --only documents."
             )
 
 

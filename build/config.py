@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from sae.errors import UserError
 
 PROFILES = Path(__file__).parent / "profiles"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+_RESERVED = ("query_encoder",)  # a folder of the build
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class SAEPlan:
             raise UserError("Each [[saes]] entry needs either k or k_share, and not both.")
         if (self.n_latents is None) == (self.n_ratio is None):
             raise UserError("Each [[saes]] entry needs either n_latents or n_ratio, and not both.")
+        for name, value in vars(self).items():
+            if value is not None and value <= 0:
+                raise UserError(f"A [[saes]] entry has {name} = {value}; it must be more than 0.")
 
     def active(self, d_in: int) -> int:
         """k for embeddings of width d_in."""
@@ -104,8 +110,11 @@ class BuildConfig:
         if not names:
             raise UserError("The profile names no corpus: add a [[corpora]] table or pass --corpus FILE.")
         for name in names:
-            if not _NAME.fullmatch(name):
-                raise UserError(f"The corpus name {name!r} may hold only letters, digits, '.', '-' and '_'.")
+            if not _NAME.fullmatch(name) or name in _RESERVED:
+                raise UserError(
+                    f"The corpus name {name!r} cannot be used: it may hold only letters, digits, '.', '-' and '_', "
+                    "at most 64 of them, begins and ends with a letter or digit, and is not query_encoder."
+                )
         if len(set(names)) != len(names):
             raise UserError(f"Two corpora have the same name: {', '.join(names)}.")
         if not self.saes:
@@ -127,25 +136,31 @@ def load_profile(name: str) -> BuildConfig:
         raise UserError(f"There is no profile {name!r}; there are {', '.join(profile_names())}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from None
+    except OSError as error:
+        raise UserError(f"The profile {path} cannot be read ({error.strerror}).") from None
     _known(BuildConfig, raw, str(path))
     corpora = tuple(_make(CorpusConfig, table, f"{path}, [[corpora]]") for table in raw.pop("corpora", []))
     saes = tuple(_make(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
     if "grid" in raw:
         raw["grid"] = _make(GridConfig, raw["grid"], f"{path}, [grid]")
-    return BuildConfig(**{"embedder": {"kind": "minilm"}, "training": {}} | raw, corpora=corpora, saes=saes)
+    defaults = {"embedder": {"kind": "minilm"}, "training": {}}
+    return _make(BuildConfig, defaults | raw | {"corpora": corpora, "saes": saes}, str(path))
 
 
 def with_files(
     config: BuildConfig, files: list[Path], options: dict[str, Any], examples: tuple[str, ...]
 ) -> BuildConfig:
     """The profile with its corpora replaced by the user's own files, one corpus a file."""
+    names: list[str] = []
+    for path in files:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0]).strip("-._")[:48] or "documents"
+        name, number = stem, 2
+        while name in (*names, *_RESERVED):
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
     corpora = tuple(
-        CorpusConfig(
-            name=re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0]).strip("-.") or "documents",
-            source={"kind": "files", "path": str(path), **options},
-            examples=examples,
-        )
-        for path in files
+        CorpusConfig(name, {"kind": "files", "path": str(path), **options}, examples=examples)
+        for name, path in zip(names, files, strict=True)
     )
     title = " and ".join(corpus.name for corpus in corpora)
     return replace(config, corpora=corpora, title=title)
@@ -153,14 +168,17 @@ def with_files(
 
 def _make(kind: type, table: dict[str, Any], where: str) -> Any:
     _known(kind, table, where)
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
     try:
-        return kind(**values)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}.") from None
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the table"
+        raise UserError(f"{where}: {place} is {first['input']!r}; {first['msg'].lower()}.") from None
 
 
-def _known(kind: type, table: dict[str, Any], where: str) -> None:
+def _known(kind: type, table: Any, where: str) -> None:
+    if not isinstance(table, dict):
+        raise UserError(f"{where} is {table!r}; it must be a table.")
     names = {f.name for f in fields(kind)}
     if unknown := sorted(set(table) - names):
         raise UserError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(names))}.")

@@ -34,9 +34,10 @@ def main() -> int:
     if not _is_ours_to_fill():
         venv = ROOT / ".venv"
         python = str(venv / "bin" / "python")
-        if not os.access(python, os.X_OK):
+        if not _has_pip(python):
             _say(f"This Python belongs to the system; making {venv.name} beside the Makefile …")
-            if subprocess.run([sys.executable, "-m", "venv", str(venv)], stdout=sys.stderr).returncode:
+            command = [sys.executable, "-m", "venv", "--clear", str(venv)]
+            if subprocess.run(command, stdout=sys.stderr).returncode or not _has_pip(python):
                 return _fail(
                     "The virtual environment could not be made; on Debian: apt install python3-venv."
                 )
@@ -59,6 +60,14 @@ def _is_ours_to_fill() -> bool:
         return True
     managed = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
     return not managed.exists() and os.access(sysconfig.get_path("purelib"), os.W_OK)
+
+
+def _has_pip(python: str) -> bool:
+    """Whether an interpreter is there and can install packages; a half-made environment cannot."""
+    try:
+        return not subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode
+    except OSError:
+        return False
 
 
 def missing(python: str) -> list[str]:

@@ -81,7 +81,8 @@ def _slider_row(row: pd.Series, original: float, value: float | None) -> None:
     feature_id = int(row["feature_id"])
     ends = _range(row, original, value)
     key = f"slider-{'-'.join(state.selected())}-{feature_id}-{ends.low}-{ends.high}"
-    at = ends.original if value is None else value
+    # The ends are rounded to steps, so that a value from a link may lie a hair outside.
+    at = ends.original if value is None else min(max(value, ends.low), ends.high)
     edited = value is not None and value != original
     with st.container(gap="xxsmall", key=f"row-{feature_id}"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parent.parent
+LARGEST = 500  # MB; the first page alone stays under 350
 FORBIDDEN = ("torch", "scipy", "sklearn", "openai", "numba")
 
 
@@ -26,11 +27,17 @@ def main() -> None:
         page.run()
         page.switch_page(f"views/{view.name}").run()
         assert not page.exception, f"{view.name}: {[e.value for e in page.exception]}"
+        assert not page.warning, f"{view.name}: {[w.value for w in page.warning]}"
         print(f"{view.stem}: {len(page.main)} elements, no exception")
+    assert peak() < LARGEST, f"{peak():.0f} MB after every page; the smallest hosts give 690"
     loaded = [name for name in FORBIDDEN if name in sys.modules]
     assert not loaded, f"the server imported {loaded}"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"Python {sys.version.split()[0]}: every page runs, peak memory {peak:.0f} MB")
+    print(f"Python {sys.version.split()[0]}: every page runs, peak memory {peak():.0f} MB")
+
+
+def peak() -> float:
+    """The most memory that this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

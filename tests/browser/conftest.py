@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
 # On an address below the root Streamlit's own page first asks there for these two, gets 404, and finds them
 # at the root (streamlit issue 7074); nothing in an app can change that.
 _PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")

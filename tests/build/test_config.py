@@ -43,6 +43,13 @@ def test_the_papers_models_keep_their_names_at_both_widths() -> None:
         ("title = \n", "not valid TOML"),
         (MINIMAL.split("[[saes]]")[0], "names no SAE"),
         (MINIMAL + MINIMAL.split("[[saes]]")[0], "same name"),
+        ('embedder = "minilm"\n' + MINIMAL, "embedder is 'minilm'"),
+        ('held_out = "a"\n' + MINIMAL, "held_out is 'a'"),
+        (MINIMAL.replace('"a"', "1"), "name is 1"),
+        (MINIMAL.replace('{ kind = "synthetic" }', '"x.csv"'), "source is 'x.csv'"),
+        (MINIMAL + "documents_per_latent = 0\n", "documents_per_latent = 0"),
+        (MINIMAL.replace('"a"', '"a."'), "cannot be used"),
+        (MINIMAL.replace('"a"', '"query_encoder"'), "cannot be used"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
@@ -69,3 +76,24 @@ def test_files_replace_the_corpora_and_take_their_names() -> None:
     )
     assert [corpus.name for corpus in config.corpora] == ["my-papers", "b"]
     assert config.corpora[1].source == {"kind": "files", "path": "b.csv", "limit": 5}
+
+
+def test_odd_file_names_get_names_that_work() -> None:
+    files = [
+        Path("_papers.csv"),
+        Path("a.v1.csv"),
+        Path("b/a.csv"),
+        Path("query_encoder.parquet"),
+        Path("日.csv"),
+    ]
+    files.append(Path("x" * 90 + ".csv"))
+    names = [corpus.name for corpus in with_files(load_profile("default"), files, {}, ()).corpora]
+    assert names[:5] == ["papers", "a", "a-2", "query_encoder-2", "documents"]
+    assert len(set(names)) == len(names)
+
+
+def test_a_folder_is_no_profile(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.toml"
+    folder.mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_profile(str(folder))
