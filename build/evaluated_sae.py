@@ -1,6 +1,7 @@
 """Everything that is measured of one SAE: steering, optimisation, rankings, categories, planted topics."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ class EvaluatedSAE:
             corpus.n_documents,
         )
         self.latents = active_entries(acts, indices, n_latents)
+        self.families = self._families(work.input("families") / name / schema.FAMILIES)
         self.good = self._good(features)
         self.query_acts, self.query_indices = encode(corpus.x, self.weights)
 
@@ -92,6 +94,15 @@ class EvaluatedSAE:
         enough = np.sort(worst)[::-1][:_LEAST_GOOD][-1]
         return (worst >= min(self.corpus.options.good, enough)) & (worst > 0)
 
+    def _families(self, path: Path) -> dict[int, dict[int, float]]:
+        """Mean activations of all features of each family, by its parent; the larger family where two share
+        one."""
+        members: dict[int, list[int]] = {}
+        for row in pq.read_table(path, columns=["family_id", "feature_id"]).to_pylist():
+            members.setdefault(row["family_id"], []).append(row["feature_id"])
+        mean = self.directions.statistics.mean
+        return {own[0]: {f: float(mean[f]) for f in own} for _, own in sorted(members.items(), reverse=True)}
+
     def steering(self, say: Callable[[str], None]) -> list[Row]:
         corpus, rng = self.corpus, np.random.default_rng([self.corpus.seed, 23])
         trials = draw_trials(
@@ -104,7 +115,7 @@ class EvaluatedSAE:
         vectors[wanted] = corpus.embed([self.labels[f] for f in wanted])
         setting = Setting(
             trials, corpus.x[trials.queries], [corpus.queries.texts[q] for q in trials.queries], self.labels,
-            self.weights, self.directions, vectors, corpus.embed,
+            self.weights, self.directions, self.families, vectors, corpus.embed,
         )  # fmt: skip
         pool = Pool(corpus.embeddings, self.latents[corpus.rows], corpus.text, corpus.own[trials.queries])
 

@@ -4,7 +4,8 @@
         │            │                    └──► labels ────────┴─► features
         │            ├─► queries
         │            └─► scaling
-        └ (query_encoder stands alone)               features ─► families, splitting, domains, evaluation
+        └ (query_encoder stands alone)               features ─► families, splitting, domains
+                                                 families ─► evaluation
 
 A stage runs once for the build, for each corpus, or for each SAE of each corpus. It sees the outputs of the
 stages that it reads: its own corpus's and SAE's, all SAEs of its corpus when it runs once a corpus, and all
@@ -86,7 +87,8 @@ STAGES = (
           splitting.run, splitting.settings, "pairs of SAEs"),
     Stage("domains", Per.BUILD, ("documents", "embeddings", "train", "encode", "features"), (schema.DOMAINS,),
           domains.run, domains.settings, "pairs of SAEs"),
-    Stage("evaluation", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
+    Stage("evaluation", Per.CORPUS,
+          ("documents", "embeddings", "train", "encode", "statistics", "features", "families"),
           (schema.EVALUATION,), evaluate.run, evaluate.settings, "SAEs"),
     Stage("scaling", Per.CORPUS, ("embeddings",),
           (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS),

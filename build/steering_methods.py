@@ -1,18 +1,19 @@
 """Ways of steering that are compared: each brings every trial's query to the same fidelities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sae.directions import KINDS, Directions
+from sae.directions import KINDS, Directions, family_move
 from sae.encode import Weights, decode, encode
 from sae.optimise import optimise
 from sae.trials import Trials, amounts_for, share_within
 
 EDITS = ("both", "up", "down")
 FIDELITIES = (0.95, 0.9, 0.85, 0.75, 0.65, 0.5, 0.35, 0.2)
-METHODS = (*KINDS, "reconstruction", "optimised", "label", "rewriting")
+FAMILY_SLIDER = "family slider"  # parent and children in proportion; only where a trial's feature is a parent
+METHODS = (*KINDS, FAMILY_SLIDER, "reconstruction", "optimised", "label", "rewriting")
 CONTROL = "another edit"  # raises a feature that is not among the options: what is recognised then is chance
 
 _LOWERING = (
@@ -40,7 +41,8 @@ class Setting:
     """What the methods work with: n trials on one SAE.
 
     ``x`` float32 (n, d_in): the trials' queries. ``label_vectors`` float32 (n_latents, d_in) unit rows, 0 where
-    not needed. ``texts``: of the queries; ``labels``: of all features. ``embed``: texts → unit rows.
+    not needed. ``families``: for the parent of each family the mean activations of all its features. ``texts``: of
+    the queries; ``labels``: of all features. ``embed``: texts → unit rows.
     """
 
     trials: Trials
@@ -49,6 +51,7 @@ class Setting:
     labels: Sequence[str]
     weights: Weights
     directions: Directions
+    families: Mapping[int, Mapping[int, float]]
     label_vectors: np.ndarray
     embed: Callable[[Sequence[str]], np.ndarray]
 
@@ -85,9 +88,20 @@ def _per_unit(setting: Setting, method: str, features: np.ndarray) -> np.ndarray
     """What is added to the query for each unit of a feature, (n, d_in)."""
     if method == "label":
         return setting.label_vectors[features]
+    if method == FAMILY_SLIDER:
+        return np.stack([_family(setting, int(feature)) for feature in features])
     kind = method if method in KINDS else "feature"
     rows = [setting.directions.of(int(feature), kind).vector for feature in features]
     return np.stack(rows) * np.float32(setting.weights.scale)
+
+
+def _family(setting: Setting, parent: int) -> np.ndarray:
+    """What is added to the query when a family is moved, (d_in,); NaN where the feature is no family's parent."""
+    moved = family_move(setting.families.get(parent, {}), 1.0)
+    if not moved:
+        return np.full(setting.weights.d_in, np.nan, np.float32)
+    amounts = np.fromiter(moved.values(), np.float32, len(moved)) * np.float32(setting.weights.scale)
+    return amounts @ setting.weights.W_dec[list(moved)]
 
 
 def _lowering(setting: Setting, method: str) -> np.ndarray:

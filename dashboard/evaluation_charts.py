@@ -18,7 +18,7 @@ _CONTROL = "another edit"
 
 
 # Each way of steering keeps its colour whichever are shown; middle tones, none of them near THEIRS.
-_COLOURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#5f7fbf", "#a85fc0", "#7f8f2f", "#b3637f")
+_COLOURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#9a8fd0", "#5f7fbf", "#a85fc0", "#7f8f2f", "#b3637f")
 
 
 def method_colour(name: str, every: list[str]) -> str:

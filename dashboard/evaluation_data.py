@@ -14,6 +14,7 @@ METHODS = {  # name in the store -> (name shown, what it is)
         "Along the concept and the broader ones that it nearly always comes with.",
     ),
     "typical": ("typical document", "Towards the mean of the documents in which the concept is strong."),
+    "family slider": ("family slider", "A family moved as one; only concepts that have one below them."),
     "optimised": ("optimised", "Latents optimised until encoding shows the wanted activations."),
     "reconstruction": (
         "reconstruction",
