@@ -14,14 +14,14 @@ def has_scaling(corpus: Corpus) -> bool:
 
 def runs(corpus: Corpus) -> pa.Table:
     """One row a run of the grid (schema.SCALING_COLUMNS)."""
-    return read_table(corpus.path / schema.SCALING, schema.SCALING_COLUMNS)
+    return read_table(corpus.table(schema.SCALING), schema.SCALING_COLUMNS)
 
 
 def curves(corpus: Corpus) -> pa.Table:
     """One row an evaluation of a run (schema.SCALING_CURVE_COLUMNS)."""
-    return read_table(corpus.path / schema.SCALING_CURVES, schema.SCALING_CURVE_COLUMNS)
+    return read_table(corpus.table(schema.SCALING_CURVES), schema.SCALING_CURVE_COLUMNS)
 
 
 def fits(corpus: Corpus) -> pa.Table:
     """One row a fitted law (schema.SCALING_FIT_COLUMNS); a law without enough points has none."""
-    return read_table(corpus.path / schema.SCALING_FITS, schema.SCALING_FIT_COLUMNS)
+    return read_table(corpus.table(schema.SCALING_FITS), schema.SCALING_FIT_COLUMNS)

@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 CURRENT = "CURRENT"
 BUILDS = "builds"
 MANIFEST = "manifest.json"
+ZARR_METADATA = "zarr.json"
 
 # Files of a build and of a corpus.
 QUERY_ENCODER = "query_encoder"

@@ -26,12 +26,12 @@ class FamilyReader:
     def scores(self) -> pa.Table:
         """One row a family, largest first (schema.FAMILY_SCORE_COLUMNS)."""
         return read_table(
-            self.sae.path / schema.FAMILY_SCORES, schema.FAMILY_SCORE_COLUMNS, within=self.sae.within
+            self.sae.table(schema.FAMILY_SCORES), schema.FAMILY_SCORE_COLUMNS, within=self.sae.within
         )
 
     def members(self) -> pa.Table:
         """All trees (schema.FAMILY_COLUMNS)."""
-        return read_table(self.sae.path / schema.FAMILIES, schema.FAMILY_COLUMNS, within=self.sae.within)
+        return read_table(self.sae.table(schema.FAMILIES), schema.FAMILY_COLUMNS, within=self.sae.within)
 
     def tree(self, family_id: int) -> pa.Table:
         """One family's features in depth-first order."""
@@ -42,15 +42,15 @@ class FamilyReader:
         return self._of(schema.FAMILY_POINTS, schema.FAMILY_POINT_COLUMNS, family_id)
 
     def _of(self, name: str, columns: pa.Schema, family_id: int) -> pa.Table:
-        return read_matching(self.sae.path / name, columns, "family_id", family_id, self.sae.within)
+        return read_matching(self.sae.table(name), columns, "family_id", family_id, self.sae.within)
 
     def metrics(self) -> pa.Table:
         """Table 1, chance, filter and structure numbers (schema.FAMILY_METRIC_COLUMNS)."""
-        return read_table(self.sae.path / schema.FAMILY_METRICS, schema.FAMILY_METRIC_COLUMNS)
+        return read_table(self.sae.table(schema.FAMILY_METRICS), schema.FAMILY_METRIC_COLUMNS)
 
     def structure(self) -> pa.Table:
         """Reordered matrices for drawing (schema.STRUCTURE_COLUMNS)."""
-        return read_table(self.sae.path / schema.STRUCTURE, schema.STRUCTURE_COLUMNS)
+        return read_table(self.sae.table(schema.STRUCTURE), schema.STRUCTURE_COLUMNS)
 
     def block(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Counts and activation similarities among m features, int32 and float32 (m, m), diagonals 0."""
@@ -72,7 +72,7 @@ class FamilyReader:
 
 def splitting(corpus: Corpus) -> pa.Table:
     """Nearest features between the SAEs of a corpus (schema.SPLITTING_COLUMNS)."""
-    table = read_table(corpus.path / schema.SPLITTING, schema.SPLITTING_COLUMNS)
+    table = read_table(corpus.table(schema.SPLITTING), schema.SPLITTING_COLUMNS)
     saes = {name: corpus.sae(name).n_latents for name in corpus.saes}
     _check_named(corpus, table, ["sae"], "feature_id", {(name,): n for name, n in saes.items()})
     _check_named(corpus, table, ["other"], "nearest", {(name,): n for name, n in saes.items()})
@@ -81,12 +81,12 @@ def splitting(corpus: Corpus) -> pa.Table:
 
 def splitting_summary(corpus: Corpus) -> pa.Table:
     """Distributions, counts and good examples of splitting (schema.SPLITTING_SUMMARY_COLUMNS)."""
-    return read_table(corpus.path / schema.SPLITTING_SUMMARY, schema.SPLITTING_SUMMARY_COLUMNS)
+    return read_table(corpus.table(schema.SPLITTING_SUMMARY), schema.SPLITTING_SUMMARY_COLUMNS)
 
 
 def domains(corpus: Corpus) -> pa.Table:
     """Nearest features in the other corpora (schema.DOMAIN_COLUMNS)."""
-    table = read_table(corpus.path / schema.DOMAINS, schema.DOMAIN_COLUMNS)
+    table = read_table(corpus.table(schema.DOMAINS), schema.DOMAIN_COLUMNS)
     there = {
         (name, sae): corpus.store.corpus(name).sae(sae).n_latents
         for name in corpus.store.corpora
