@@ -134,8 +134,11 @@ class Bootstrap:
     def __init__(self, groups: npt.ArrayLike, seed: int = 0, samples: int = 1000) -> None:
         _, self._place = np.unique(np.asarray(groups), return_inverse=True)
         self._n_groups = int(self._place.max(initial=-1)) + 1
+        if not self._n_groups:
+            self._drawn = np.zeros((samples, 0))
+            return
         rng = np.random.default_rng([seed, self._n_groups])
-        share = np.full(self._n_groups, 1 / max(1, self._n_groups))
+        share = np.full(self._n_groups, 1 / self._n_groups)
         self._drawn = rng.multinomial(self._n_groups, share, size=samples).astype(np.float64)
 
     def interval(self, values: npt.ArrayLike) -> tuple[float, float, float]:

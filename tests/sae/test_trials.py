@@ -87,3 +87,4 @@ def test_groups_widen_the_interval() -> None:
     _, low_alone, high_alone = interval(values)
     assert high - low > 2 * (high_alone - low_alone)
     assert np.isnan(interval([np.nan])).all()
+    assert np.isnan(interval([])).all()
