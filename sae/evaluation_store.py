@@ -1,6 +1,7 @@
 """Read the evaluation of a corpus from an artifact store."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,29 +23,32 @@ class Evaluation:
         """Whether the build holds an evaluation."""
         return (self._folder / schema.STEERING).is_file()
 
+    def _table(self, name: str) -> Path:
+        return self.corpus.table(f"{schema.EVALUATION}/{name}")
+
     def steering(self) -> pa.Table:
         """What came of steering, by method and fidelity (schema.STEERING_COLUMNS)."""
-        return read_table(self._folder / schema.STEERING, schema.STEERING_COLUMNS)
+        return read_table(self._table(schema.STEERING), schema.STEERING_COLUMNS)
 
     def optimisation(self) -> pa.Table:
         """Error at each step of the iterative optimisation (schema.OPTIMISATION_COLUMNS)."""
-        return read_table(self._folder / schema.OPTIMISATION, schema.OPTIMISATION_COLUMNS)
+        return read_table(self._table(schema.OPTIMISATION), schema.OPTIMISATION_COLUMNS)
 
     def contour(self) -> pa.Table:
         """Fidelity by strength of raising and of lowering (schema.CONTOUR_COLUMNS)."""
-        return read_table(self._folder / schema.CONTOUR, schema.CONTOUR_COLUMNS)
+        return read_table(self._table(schema.CONTOUR), schema.CONTOUR_COLUMNS)
 
     def retrieval(self) -> pa.Table:
         """What rankings by reconstructions keep (schema.RETRIEVAL_COLUMNS)."""
-        return read_table(self._folder / schema.RETRIEVAL, schema.RETRIEVAL_COLUMNS)
+        return read_table(self._table(schema.RETRIEVAL), schema.RETRIEVAL_COLUMNS)
 
     def categories(self) -> pa.Table:
         """How well single features tell categories (schema.CATEGORY_COLUMNS)."""
-        return read_table(self._folder / schema.CATEGORIES, schema.CATEGORY_COLUMNS)
+        return read_table(self._table(schema.CATEGORIES), schema.CATEGORY_COLUMNS)
 
     def truth(self) -> pa.Table:
         """Planted topics and their features; empty for a corpus of real documents (schema.TRUTH_COLUMNS)."""
-        return read_table(self._folder / schema.TRUTH, schema.TRUTH_COLUMNS)
+        return read_table(self._table(schema.TRUTH), schema.TRUTH_COLUMNS)
 
     def recognised(
         self, sae: str, fidelity: float, edit: str = "both", method: str = "feature"

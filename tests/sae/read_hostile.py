@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sae import structure_store
+from sae import scaling_store, structure_store
 from sae.errors import UserError
+from sae.evaluation_store import Evaluation
 from sae.store import open_store
 from sae.structure_store import FamilyReader
 
@@ -61,8 +62,16 @@ def read_everything(root: Path) -> None:
                 ):
                     table.to_pandas()
                 families.points(0).to_pandas()
+        if scaling_store.has_scaling(corpus):
+            for read in (scaling_store.runs, scaling_store.curves, scaling_store.fits):
+                read(corpus).to_pandas()
+        evaluation = Evaluation(corpus)
+        if evaluation.available:
+            for name in ("steering", "optimisation", "contour", "retrieval", "categories", "truth"):
+                getattr(evaluation, name)().to_pandas()
         if structure_store.has_splitting(corpus):
             structure_store.splitting(corpus).to_pandas()
+            structure_store.splitting_summary(corpus).to_pandas()
         if structure_store.has_domains(corpus):
             structure_store.domains(corpus).to_pandas()
 
