@@ -46,8 +46,9 @@ def ahead_of_words(steering: pd.DataFrame, judge: str = "local", method: str = "
     if not told:
         return "Too few rewritten queries came near this fidelity to compare with."
     return (
-        f"Of the same wish put in words by a template it is {' and '.join(told)}: an embedding hears “without X” as X. "
-        "A language model would write better; the papers, with one to rewrite and one to judge, were 10 points ahead."
+        f"Against the same wish put in words by a template, steering is {' and '.join(told)}; an embedding hears "
+        "“without X” as X. A language model would write better: the papers, with one to rewrite and one to judge, were "
+        "10 points ahead."
     )
 
 
