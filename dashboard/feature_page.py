@@ -290,7 +290,7 @@ def _chip_list(
     counts: bool = False,
 ) -> None:
     st.subheader(title, anchor=False, help=explanation)
-    with st.container(gap="xsmall"):
+    with st.container(gap="small"):
         shown = 0
         for feature_id, value in list(zip(features, values, strict=False))[:NEIGHBOURS]:
             if int(feature_id) in table.index:
@@ -310,7 +310,7 @@ def _other_models(corpus_name: str, row: pd.Series) -> None:
     found = [item for item in found if item[0] in known]
     if not found:
         st.caption("This corpus has one model.")
-    with st.container(gap="xsmall"):
+    with st.container(gap="small"):
         for sae_name, feature_id, cosine in found:
             other = data.feature_table(corpus_name, sae_name)
             if int(feature_id) in other.index:

@@ -37,7 +37,8 @@ a.sx-title:hover,a.sx-title:focus-visible{text-decoration:underline;text-underli
 [class*="st-key-chip-"] [data-testid="stPageLink-NavLink"]:hover p{text-decoration:underline;
  text-decoration-color:var(--sx-accent);text-underline-offset:.25em}
 [class*="st-key-chip-"] button{min-height:1.75rem;min-width:1.5rem;padding:0 .15rem}
-[class*="st-key-chip-"]>:last-child:not(:first-child){flex-shrink:0}
+[class*="st-key-chip-"]>:first-child{flex:0 1 auto!important;min-width:0!important;max-width:none}
+[class*="st-key-chip-"]>:last-child:not(:first-child){flex:0 0 auto!important}
 .st-key-feature-actions [data-testid="stPageLink-NavLink"]{background:none}
 .st-key-feature-actions [data-testid="stPageLink-NavLink"] p{font-weight:400}
 .st-key-feature-facts [data-testid="stMetricValue"]{font-size:1.1rem;font-weight:600}
