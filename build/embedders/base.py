@@ -50,6 +50,15 @@ class Embedder(Protocol):
         """Texts of the last plan that are longer than the model reads: only their beginning counts."""
         ...
 
+    @property
+    def can_embed_texts(self) -> bool:
+        """Whether any text can be embedded, or only the corpus' documents, whose vectors came in a file."""
+        ...
+
+    def check(self) -> None:
+        """Raise UserError for what would stop a build later and can be seen now, such as a missing key."""
+        ...
+
     def plan_batches(self, texts: Sequence[str]) -> list[Batch]:
         """Share the texts out to batches; the same texts always give the same batches."""
         ...
@@ -68,6 +77,11 @@ class Embedder(Protocol):
 
 class BatchEmbedder:
     """Gives ``embed`` to an embedder that can plan and run batches."""
+
+    can_embed_texts = True
+
+    def check(self) -> None:
+        """Nothing can be missing."""
 
     def embed(self: Any, texts: Sequence[str], progress: Progress | None = None) -> np.ndarray:
         out = np.empty((len(texts), self.d_in), np.float32)

@@ -23,13 +23,13 @@ def embed_corpus(
 
     Batches are planned from the whole list, and a batch is kept whole or not at all: a run that was killed
     and resumed gives the very bits of one that was not. Equal texts are embedded once. ``doc_ids`` says that
-    the texts are documents, and which; vectors of one's own are matched by it. Errors are the embedder's own,
-    and leave all finished batches in the cache.
+    the texts are documents, and which; without it they are other texts, whatever their number, which vectors
+    of one's own have nothing to say of. Errors are the embedder's own, and leave all finished batches in the
+    cache.
     """
     if isinstance(embedder, PrecomputedEmbedder):
-        rows = embedder.document_rows(len(texts), doc_ids, progress)
-        if rows is not None:
-            return rows
+        if doc_ids is not None:
+            return embedder.document_rows(doc_ids, progress)
         embedder = embedder.query_embedder
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     unique = list(place)

@@ -182,10 +182,11 @@ class OpenAIEmbedder(BatchEmbedder):
             raise self._bad_reply("a vector of zeros")
         return (rows / lengths).astype(np.float32)
 
-    @cached_property
-    def _client(self) -> Any:
-        import openai
+    def check(self) -> None:
+        """Raise UserError when the key is not there; nothing is asked of the server."""
+        self._key()
 
+    def _key(self) -> str:
         key = os.environ.get(self.key_env, "").strip()
         if not key:
             if self.base_url == OPENAI_URL:
@@ -195,6 +196,13 @@ class OpenAIEmbedder(BatchEmbedder):
             raise UserError(
                 f"The variable {self.key_env} holds characters that no key has; copy the key again."
             )
+        return key
+
+    @cached_property
+    def _client(self) -> Any:
+        import openai
+
+        key = self._key()
         hooks = {"response": [_stop_at_spent_quota]}
         return openai.OpenAI(
             api_key=key,

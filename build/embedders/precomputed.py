@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,8 @@ class PrecomputedEmbedder:
     A .npy file (memory-mapped) and a Parquet file without ``id_column`` hold one row for each document, in
     the documents' order. With ``id_column`` rows are matched by doc_id and others are passed over. ``column``
     is the Parquet column of vectors; the only column of lists of numbers when it is not given. Only
-    ``query_embedder``, the model that made the vectors, can embed other texts: phrases for labels, example
-    queries.
+    ``query_embedder``, the model that made the vectors, can embed other texts (phrases for labels, example
+    queries); without it ``can_embed_texts`` is false, and a build makes do with the documents' own vectors.
     """
 
     whole_batches = False
@@ -53,8 +53,8 @@ class PrecomputedEmbedder:
 
     @cached_property
     def name(self) -> str:
-        with self.path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        found = self.path.stat()
+        content = _sha256(self.path.resolve(), found.st_size, found.st_mtime_ns)
         return f"precomputed {self.path.name} (sha256 {content[:12]})"
 
     @cached_property
@@ -66,6 +66,15 @@ class PrecomputedEmbedder:
         raise UserError(f"{self.path} has no rows.")
 
     @property
+    def can_embed_texts(self) -> bool:
+        return self._query_embedder is not None
+
+    def check(self) -> None:
+        """The query model's own check: the file itself was looked at when this was made."""
+        if self._query_embedder is not None:
+            self._query_embedder.check()
+
+    @property
     def query_embedder(self) -> Embedder:
         """The model that made the vectors. Raises UserError when none was named."""
         if self._query_embedder is None:
@@ -75,31 +84,20 @@ class PrecomputedEmbedder:
             )
         return self._query_embedder
 
-    def document_rows(
-        self, n_documents: int, doc_ids: Sequence[str] | None, progress: Progress | None = None
-    ) -> np.ndarray | None:
-        """float32 (n_documents, d_in) unit rows; None when the texts are not the documents of this file.
+    def document_rows(self, doc_ids: Sequence[str], progress: Progress | None = None) -> np.ndarray:
+        """float32 (n_documents, d_in) unit rows of the documents of these ids, in their order.
 
-        Without ``doc_ids`` they are taken for the documents when their number is the file's, or when no query
-        model could embed them. Raises UserError naming the first bad row: not finite, all zeros, missing,
-        ragged.
+        Raises UserError naming the first bad row: not finite, all zeros, missing, ragged.
         """
-        if doc_ids is None and self._query_embedder is not None and n_documents != self._n_rows:
-            return None
+        n_documents = len(doc_ids)
         if self._id_column is None and n_documents != self._n_rows:
             raise UserError(
                 f"{self.path} holds {self._n_rows:,} vectors for {n_documents:,} documents; give one row for "
                 "each document in the documents' order, or a Parquet file with id_column. Rows left out in "
                 "cleaning are listed in the quarantine report."
             )
-        if self._id_column is not None and doc_ids is None:
-            raise UserError(f"{self.path} is matched by {self._id_column}, but these texts have no doc_id.")
         out = np.empty((n_documents, self.d_in), np.float32)
-        place = (
-            {doc_id: i for i, doc_id in enumerate(doc_ids)}
-            if self._id_column and doc_ids is not None
-            else None
-        )
+        place = {doc_id: i for i, doc_id in enumerate(doc_ids)} if self._id_column else None
         filled = np.zeros(n_documents, bool)
         start = 0
         for ids, vectors in self._blocks():
@@ -117,7 +115,7 @@ class PrecomputedEmbedder:
                 progress(min(start, n_documents), n_documents, "read")
         if not filled.all():
             lacking = int((~filled).sum())
-            first = doc_ids[int(np.argmin(filled))] if doc_ids is not None else int(np.argmin(filled))
+            first = doc_ids[int(np.argmin(filled))]
             raise UserError(
                 f"{self.path} lacks vectors for {lacking:,} of {n_documents:,} documents, "
                 f"the first of them {first!r}."
@@ -210,6 +208,13 @@ class PrecomputedEmbedder:
                 ids = [str(i) for i in block.column(self._id_column).to_pylist()] if self._id_column else []
                 yield ids, numbers.reshape(len(block), width)
                 start += len(block)
+
+
+@lru_cache(maxsize=32)
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    """Hashed once a process: every stage's key asks for it. Size and time tell a file that was replaced."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_vector(kind: pa.DataType) -> bool:

@@ -282,6 +282,22 @@ def test_a_missing_key_is_told_before_anything_is_sent(monkeypatch: pytest.Monke
         make_embedder({"kind": "openai"}).embed(["a"])
 
 
+def test_a_missing_key_is_found_before_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    np.save(tmp_path / "v.npy", np.ones((2, 1536)))
+    openai = {"kind": "openai", "key_env": "MY_KEY"}
+    for spec in (openai, {"kind": "precomputed", "path": str(tmp_path / "v.npy"), "query": openai}):
+        with pytest.raises(UserError, match="environment variable MY_KEY"):
+            make_embedder(spec).check()
+    monkeypatch.setenv("MY_KEY", "k")
+    make_embedder(openai).check()
+    monkeypatch.delenv("MY_KEY")
+    # A server of one's own often wants no key.
+    make_embedder(openai | {"base_url": "http://127.0.0.1:1/v1"}).check()
+    make_embedder({"kind": "minilm"}).check()
+
+
 @pytest.mark.parametrize(
     "url", ["ftp://x/v1", "localhost", "http://user:word@x/v1", "http://x/v1?k=1", "http://x:port/v1"]
 )

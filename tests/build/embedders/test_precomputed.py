@@ -1,5 +1,6 @@
 """Vectors of one's own: read, matched, and refused with the row that is wrong."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,37 @@ def test_columns_are_chosen_or_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a list of numbers"):
         rows_of(tmp_path / "v.parquet", tmp_path, n=1, column="n")
     assert rows_of(tmp_path / "v.parquet", tmp_path, n=1, column="b").tolist() == [[0.0, 1.0]]
+
+
+def test_texts_are_documents_only_when_they_say_so(tmp_path: Path) -> None:
+    """As many labels as the file has rows are still labels."""
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(3, 384)))
+    spec: dict[str, Any] = {"kind": "precomputed", "path": str(tmp_path / "v.npy")}
+    labels, cache = ["one label", "two labels", "three labels"], tmp_path / "cache.sqlite"
+    with pytest.raises(UserError, match="name the model"):
+        embed_corpus(make_embedder(spec), labels, cache)
+    with_model = make_embedder(spec | {"query": {"kind": "minilm"}})
+    found = embed_corpus(with_model, labels, cache)
+    np.testing.assert_allclose(found, make_embedder({"kind": "minilm"}).embed(labels), atol=1e-3)
+    assert with_model.can_embed_texts
+    assert not make_embedder(spec).can_embed_texts
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[int] = []
+    digest = hashlib.file_digest
+
+    def counting(file: Any, name: str) -> Any:
+        hashed.append(1)
+        return digest(file, name)
+
+    monkeypatch.setattr("build.embedders.precomputed.hashlib.file_digest", counting)
+    spec = {"kind": "precomputed", "path": str(saved(tmp_path, ROWS[:10], "npy"))}
+    names = {make_embedder(spec).name for _ in range(5)}
+    assert (len(names), len(hashed)) == (1, 1)
+    saved(tmp_path, ROWS[:11], "npy")
+    assert make_embedder(spec).name not in names
+    assert len(hashed) == 2
 
 
 def test_other_texts_need_the_model_that_made_the_vectors(tmp_path: Path) -> None:
