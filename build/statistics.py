@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from build.train import known
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group, write_group, write_table
@@ -32,6 +33,10 @@ def run(work: Work) -> dict[str, Any]:
     density = np.diff(entries.offsets) / len(top_acts)
     return {
         "dead": int((density == 0).sum()),
-        "mean_log_density": round(float(np.log10(density[density > 0]).mean()), 4),
-        "mean_activation": round(float(top_acts[active].astype(np.float32).mean()), 4),
+        "mean_log_density": _mean(np.log10(density[density > 0])),
+        "mean_activation": _mean(top_acts[active].astype(np.float32)),
     }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return known(float(values.mean()), 4) if len(values) else None

@@ -15,6 +15,7 @@ from sae.errors import UserError
 from sae.weights import write_weights
 
 _FVU_SAMPLE = 20_000
+_LEAST_HELD_OUT = 20  # documents, or a fifth of a small corpus: an error over fewer says nothing
 
 
 def settings(target: Target) -> object:
@@ -44,20 +45,29 @@ def run(work: Work) -> dict[str, Any]:
         "steps": train_config.steps,
         "trained_on": len(training),
         "held_out": len(held_out),
-        "fvu": round(fvu(embeddings, sample, weights), 5),
-        "held_out_fvu": round(fvu(embeddings, held_out, weights), 5),
+        "fvu": known(fvu(embeddings, sample, weights), 5),
+        "held_out_fvu": known(fvu(embeddings, held_out, weights), 5),
     }
 
 
 def split(n_documents: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(training rows, held-out rows), both sorted, the same for every SAE of a corpus."""
+    """(training rows, held-out rows), both sorted, the same for every SAE of a corpus.
+
+    At least two rows are held out, since one has no variance, and two are always left to train on.
+    """
     order = np.random.default_rng([seed, 1]).permutation(n_documents)
-    n_held_out = max(1, round(share * n_documents))
+    wanted = max(2, min(_LEAST_HELD_OUT, n_documents // 5), round(share * n_documents))
+    n_held_out = max(0, min(wanted, n_documents - 2))
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
 def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
-    """Fraction of variance unexplained: squared error of reconstruction over that of predicting the rows' mean."""
+    """Fraction of variance unexplained: squared error of reconstruction over that of predicting the rows' mean.
+
+    NaN where the rows have no variance, as none, one or equal ones have.
+    """
+    if len(rows) < 2:
+        return float("nan")
     error = squares = 0.0
     total = np.zeros(weights.d_in)
     for start in range(0, len(rows), 4096):
@@ -67,7 +77,12 @@ def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
         squares += float(np.square(centred).sum())
         total += centred.sum(axis=0)
     spread = squares - float(total @ total) / len(rows)
-    return error / spread if spread > 0 else float("nan")
+    return error / spread if spread > 1e-9 * squares else float("nan")
+
+
+def known(value: float, digits: int) -> float | None:
+    """A number as a fact of the manifest: rounded, None where there is none."""
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def _train_config(table: dict[str, Any], seed: int) -> TrainConfig:

@@ -66,7 +66,10 @@ def flops_of_step(config: SAEConfig, batch_size: int) -> int:
 
 
 def held_out_fvu(stepper: Stepper, embeddings: Embeddings, rows: RowArray, weights: Weights) -> float:
-    """MSE of reconstructing clean held-out rows over the MSE of predicting their mean, streamed."""
+    """MSE of reconstructing clean held-out rows over the MSE of predicting their mean, streamed.
+
+    NaN where the rows have no variance, as one row or equal ones have.
+    """
     squared_error = 0.0
     total = np.zeros(weights.d_in)
     squares = 0.0
@@ -78,7 +81,7 @@ def held_out_fvu(stepper: Stepper, embeddings: Embeddings, rows: RowArray, weigh
         total += centred.sum(axis=0)
         squares += float(np.einsum("nd,nd->", centred, centred))
     variance = squares - float(total @ total) / len(rows)
-    return squared_error / variance if variance > 0 else float("nan")
+    return squared_error / variance if variance > 1e-9 * squares else float("nan")
 
 
 def choose_path(requested: str) -> str:
