@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sae import limits
+from sae.cutting import cut_to_bytes
 from sae.evidence import LABEL, MATCHED, QUANTILE, RANDOM, TOP, FeatureEvidence
 from sae.phrase_space import FloatArray, PhraseVectors
 from sae.phrases import SEPARATOR, Phrases
 
 MAX_PHRASES_IN_LABEL = 3
 MAX_WORDS_IN_LABEL = 8
+_ROOM_FOR_NUMBER = 12  # bytes, for what tells equal labels apart
 N_CANDIDATES = 6  # alternative labels kept for each feature
 _MAX_CONSIDERED = 250  # candidate phrases of a feature, by share times log lift
 _MIN_POSITIVES, _MIN_SHARE, _MIN_LIFT = 3, 0.04, 3.0
@@ -77,7 +80,8 @@ def label_text(candidate: Candidate, phrases: Phrases) -> str:
     """The label as shown: phrases divided by semicolons, the first letter a capital."""
     text = SEPARATOR.join(phrases.texts[i] for i in candidate.phrases)
     first = text.split()[0] if text else ""
-    return text[:1].upper() + text[1:] if first.islower() else text
+    shown = text[:1].upper() + text[1:] if first.islower() else text
+    return cut_to_bytes(shown, limits.TEXT_CHARACTERS["label"] - _ROOM_FOR_NUMBER)
 
 
 def _material(evidence: FeatureEvidence, phrases: Phrases) -> _Material | None:

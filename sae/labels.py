@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from sae import limits
 from sae.errors import UserError
 from sae.evidence import FeatureEvidence
 from sae.interpret import Candidate, interpret, label_text
@@ -81,6 +82,9 @@ def _checked(overrides: Mapping[int, str], n_latents: int) -> dict[int, str]:
             )
         if not split_label(label):
             raise UserError(f"The label override for feature {j} is empty. Write a label or remove the line.")
+        most = limits.TEXT_CHARACTERS["label"]
+        if (size := len(label.encode("utf-8"))) > most:
+            raise UserError(f"The label override for feature {j} has {size:,} bytes; shorten it to {most}.")
         written[int(j)] = SEPARATOR.join(split_label(label))
     return written
 

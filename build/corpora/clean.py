@@ -20,6 +20,7 @@ from build.corpora.field_readers import (
     Notes,
     cut,
     first_sentence,
+    fitted,
     hash64,
     hashes,
     is_missing,
@@ -165,7 +166,7 @@ class Cleaner:
         if len(text) > self.policy.max_characters:
             notes.append(("cut", f"text: {len(text):,} characters, cut at {self.policy.max_characters:,}"))
             text = cut(text, self.policy.max_characters)
-        return text
+        return fitted(text, "text", notes)
 
     def _title(self, value: Any, text: str, notes: Notes) -> str:
         if isinstance(value, bytes):
@@ -189,10 +190,12 @@ class Cleaner:
                 ("cut", f"title: {len(title):,} characters, cut at {self.policy.max_title_characters}")
             )
             title = cut(title, self.policy.max_title_characters)
-        return title
+        return fitted(title, "title", notes)
 
     def _doc_id(self, value: Any, notes: Notes) -> str:
-        doc_id = " ".join(mend(shown(value))[0].split())
+        doc_id = " ".join(mend(shown(value))[0].split())  # an id is no text: beyond 500 characters it is cut
+        if isinstance(value, str) and len(value) > 500:
+            notes.append(("cut", f"id: {len(value):,} characters, cut at 500"))
         if not doc_id:
             doc_id = f"row-{self.report.n_read}"
             notes.append(("id made", "no id; made from the row's number"))

@@ -8,6 +8,8 @@ from hashlib import blake2b
 from typing import Any
 
 from build.corpora.encoding import mend
+from sae import limits
+from sae.cutting import cut_to_bytes
 
 Notes = list[tuple[str, str]]
 """What was altered: (reason, detail), appended to by the readers."""
@@ -45,6 +47,15 @@ def cut(text: str, limit: int) -> str:
     return (head[:space] if space > 0.9 * limit else head).rstrip()
 
 
+def fitted(text: str, name: str, notes: Notes) -> str:
+    """The text as a column of this name may hold it: readers refuse a store with a longer one."""
+    most = limits.TEXT_CHARACTERS.get(name, limits.OTHER_TEXT)
+    fit = cut_to_bytes(text, most)
+    if fit != text:
+        notes.append(("cut", f"{name}: more than {most:,} bytes, cut"))
+    return fit
+
+
 def first_sentence(text: str) -> str:
     line = " ".join(text[:400].split())
     sentence = re.split(r"(?<=[.!?。])\s", line, maxsplit=1)[0]
@@ -55,7 +66,10 @@ def read_url(value: Any, notes: Notes) -> str:
     if is_missing(value) or value == "":
         return ""
     if isinstance(value, str) and re.fullmatch(r"https?://[^\s\"'<>\x00-\x1f]+", value.strip()):
-        return value.strip()
+        if len(value.strip().encode("utf-8", "replace")) <= limits.OTHER_TEXT:
+            return value.strip()
+        notes.append(("link dropped", f"more than {limits.OTHER_TEXT:,} bytes: {shown(value)[:100]}"))
+        return ""
     notes.append(("link dropped", f"not an http address: {shown(value)[:100]}"))
     return ""
 
@@ -86,7 +100,10 @@ def read_strings(value: Any, name: str, notes: Notes) -> list[str]:
     good = [" ".join(mend(entry)[0].split()) for entry in entries if isinstance(entry, str)]
     if len(good) < len(entries):
         notes.append((f"{name} dropped", f"{len(entries) - len(good)} entries are not strings"))
-    return list(dict.fromkeys(entry for entry in good if entry))
+    fit = list(dict.fromkeys(fitted(entry, name, notes) for entry in good if entry))
+    if len(fit) > limits.VALUES_A_ROW:
+        notes.append(("cut", f"{name}: {len(fit):,} entries, the first {limits.VALUES_A_ROW:,} kept"))
+    return fit[: limits.VALUES_A_ROW]
 
 
 def read_count(value: Any, notes: Notes) -> int | None:

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sae import scores
 from sae.errors import UserError
 from sae.evidence import ByFeature, FeatureEvidence, draw_evidence
+from sae.interpret import Candidate, label_text
 from sae.label_scores import EVIDENCE_TABLE, SCORE_TABLE, predict, score_labels
 from sae.labels import LABEL_TABLE, label_features
 from sae.phrases import Phrases, prepare_phrases
@@ -127,3 +130,17 @@ def test_a_bad_override_is_one_clear_sentence(
 ) -> None:
     with pytest.raises(UserError, match="label override for feature"):
         label_features(phrases, evidence, overrides)
+
+
+def test_an_override_longer_than_a_store_holds_is_one_clear_sentence(
+    phrases: Phrases, evidence: list[FeatureEvidence]
+) -> None:
+    label_features(phrases, evidence, {0: "x" * 500})
+    with pytest.raises(UserError, match="501 bytes; shorten it to 500"):
+        label_features(phrases, evidence, {0: "x" * 501})
+
+
+def test_labels_of_monstrous_words_fit_the_store(phrases: Phrases) -> None:
+    monsters = replace(phrases, texts=["x" * 300 + f" {i}" for i in range(len(phrases))])
+    label = label_text(Candidate((0, 1, 2), 0.0, 0.0), monsters)
+    assert 0 < len(label.encode()) < 500

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from build.corpora.clean import KEPT, Cleaner, CleaningPolicy, clean, clean_to_parquet
 from build.corpora.document import RawDocument
 from build.corpora.encoding import mend
-from sae import schema
+from sae import limits, schema
 from sae.errors import UserError
+from sae.trust_values import check_values
 
 BODY = "Galaxies collide and their gas forms new stars in bursts."
 
@@ -200,3 +201,27 @@ def test_a_corpus_without_a_single_good_row_is_one_sentence(tmp_path: Any) -> No
 def test_bad_policies_name_their_field(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         CleaningPolicy(**options)
+
+
+def test_texts_beyond_the_limits_of_a_store_are_cut_and_told() -> None:
+    """Readers refuse a store with one such text, so none may be written, whatever the policy."""
+    policy = CleaningPolicy(max_characters=3_000_000, huge_characters=9_000_000, max_title_characters=90_000)
+    long = document(
+        doc_id="i" * 9000,
+        title="標題 " * 20_000,
+        text=BODY + " " + "漢字 " * 900_000,
+        url="https://example.org/" + "a" * 30_000,
+        categories=["c" * 30_000, "short"],
+        authors=["é" * 15_000] + [f"author {i}" for i in range(30_000)],
+    )
+    kept, quarantine = clean([long], policy)
+    check_values(kept)
+    row = kept.to_pylist()[0]
+    assert row["url"] == ""
+    assert row["categories"][1] == "short"
+    assert len(row["authors"]) == limits.VALUES_A_ROW
+    told = quarantine["detail"].to_pylist()
+    for name in ("id", "title", "text", "categories", "authors"):
+        assert any(detail.startswith(f"{name}: ") for detail in told), name
+    assert any(reason == KEPT + "link dropped" for reason in quarantine["reason"].to_pylist())
+    check_values(quarantine)
