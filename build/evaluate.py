@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from build.embedders import make_embedder
 from build.evaluated_sae import EvaluatedSAE, Row
 from build.evaluation_corpus import EvaluationConfig, EvaluationCorpus
 from build.work import Target, Work
@@ -42,6 +43,9 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def _run(work: Work) -> dict[str, Any]:
+    if not make_embedder(work.target.config.embedder).can_embed_texts:
+        work.say(f"{work.target.corpus.name} is not evaluated: its queries and labels cannot be embedded.")
+        return {}
     corpus = EvaluationCorpus(work, read_options(work.target))
     out = work.out / schema.EVALUATION
     out.mkdir()

@@ -42,11 +42,14 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def _label_vectors(work: Work, labels: list[str]) -> np.ndarray:
-    """Embeddings of the labels, float16 (n_latents, d_in), so that a page finds features by meaning at once."""
+    """Embeddings of the labels, float16 (n_latents, d_in), so that a page finds features by meaning at once.
+
+    Zeros where there is no label, and everywhere when only documents have vectors.
+    """
     embedder = make_embedder(work.target.config.embedder)
     shown = sorted({label for label in labels if label.strip()})
     vectors = np.zeros((len(labels), embedder.d_in), np.float16)
-    if shown:
+    if shown and embedder.can_embed_texts:
         embeddings.announce(embedder, shown, f"the labels of {work.target.corpus.name}", work.say)
         found = dict(zip(shown, embed_corpus(embedder, shown, work.cache / "embeddings.sqlite"), strict=True))
         for row, label in enumerate(labels):

@@ -72,14 +72,17 @@ class PhraseSpace:
         self.fold = (np.random.default_rng(n_documents).permutation(n_documents) % 2).astype(np.int8)
         self.mean = embeddings.mean(0, dtype=np.float64)
         self.inverse_frequency = _inverse_document_frequency(document_words)
-        self._phrase_mean = phrase_embeddings.mean(0, dtype=np.float64)
-        phrase_covariance = np.cov(phrase_embeddings.T.astype(np.float64), bias=True)
+        d_in = embeddings.shape[1]
+        # Tiny corpora have few phrases or none: then there is nothing to standardise over.
+        self._phrase_mean, phrase_covariance = np.zeros(d_in), np.eye(d_in)
+        if len(phrase_embeddings) > 1:
+            self._phrase_mean = phrase_embeddings.mean(0, dtype=np.float64)
+            phrase_covariance = np.cov(phrase_embeddings.T.astype(np.float64), bias=True)
         self.row_scale = 1 / np.sqrt(_quadratic(embeddings, phrase_covariance) + 1e-12)
         self._row_mean, self._row_covariance = _moments(embeddings, self.row_scale)
         _, self.covariance = _moments(embeddings, np.ones(n_documents))
-        d_in = embeddings.shape[1]
-        ridge = _COVARIANCE_SHRINKAGE * np.trace(self.covariance) / d_in * np.eye(d_in)
-        self._precision = np.linalg.inv(self.covariance + ridge)
+        ridge = _COVARIANCE_SHRINKAGE * np.trace(self.covariance) / d_in + 1e-9  # documents may all be one
+        self._precision = np.linalg.inv(self.covariance + ridge * np.eye(d_in))
 
     def centred(self, rows: npt.NDArray[np.integer]) -> FloatArray:
         """(len(rows), d_in) embeddings less the corpus mean."""
@@ -146,7 +149,7 @@ def _regress(phrases: np.ndarray, totals: np.ndarray, counts: np.ndarray) -> np.
     weight = np.minimum(counts, 50.0)
     means = totals / np.maximum(counts, 1)[:, None]
     gram = (phrases * weight[:, None]).T @ phrases
-    gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    gram += (_RIDGE * np.trace(gram) / len(gram) + 1e-9) * np.eye(len(gram))  # there may be no phrase at all
     return np.linalg.solve(gram, (phrases * weight[:, None]).T @ means)
 
 

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from sae import readability
 from sae.ngrams import Ngrams, find_ngrams
+from sae.phrase_means import documents_with_words, mean_vectors
 from sae.phrase_space import Expectation, PhraseSpace, PhraseVectors
 from sae.progress import Progress, silent
 from sae.words import LINK_WORDS, STOP_WORDS, Tokens, stem, tokenise, word_key
@@ -66,6 +67,26 @@ class Phrases:
         return PhraseVectors(self.space.cosine_vectors(embedded), prototypes, words)
 
 
+@dataclass(frozen=True)
+class _Means:
+    """Stands in for a model: a text is the mean of the documents that have all the words of one of its phrases."""
+
+    vocabulary: dict[str, int]
+    document_words: sparse.csr_matrix
+    embeddings: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.integer] | None
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        parts = [[content_keys(part) for part in split_label(text)] for text in texts]
+        contains = [
+            sparse.csc_matrix(documents_with_words(phrases, self.vocabulary, self.document_words).sum(1))
+            for phrases in parts
+        ]
+        if not contains:
+            return np.zeros((0, self.embeddings.shape[1]), np.float32)
+        return mean_vectors(sparse.hstack(contains), self.embeddings, self.rows)
+
+
 def split_label(label: str) -> list[str]:
     """The phrases of a label."""
     return [part.strip() for part in label.split(SEPARATOR.strip()) if part.strip()]
@@ -82,16 +103,18 @@ def content_keys(text: str) -> list[str]:
 def prepare_phrases(
     texts: Sequence[str],
     embeddings: npt.NDArray[np.floating],
-    embed: Embed,
+    embed: Embed | None,
     progress: Progress | None = None,
     *,
+    mean_of: npt.NDArray[np.integer] | None = None,
     min_documents: int = MIN_DOCUMENTS,
     max_phrases: int = MAX_PHRASES,
 ) -> Phrases:
     """Find, sift and embed the phrases of a corpus.
 
     ``texts``: title, blank line, body of each document; ``embeddings`` (n_documents, d_in) unit rows in the
-    same order. The same texts and embeddings give the same phrases.
+    same order. The same texts and embeddings give the same phrases. Without ``embed`` a phrase's vector is the
+    mean of the documents ``mean_of`` (row numbers; None: all) that have it; see :mod:`sae.phrase_means`.
     """
     report = progress or silent
     rows = np.ascontiguousarray(embeddings, np.float32)
@@ -102,9 +125,15 @@ def prepare_phrases(
     report(2, _STEPS, f"choosing among {len(ngrams.keys):,} phrases")
     ngrams, shown = _sift(ngrams, tokens, rows, max_phrases)
     report(3, _STEPS, f"embedding {len(shown):,} phrases")
-    phrase_embeddings = np.asarray(embed(shown), np.float32).reshape(len(shown), rows.shape[1])
-    report(4, _STEPS, "comparing phrases with documents")
     document_words, vocabulary = _document_words(tokens)
+    if embed is None:
+        embed = _Means(vocabulary, document_words, rows, mean_of)
+        phrase_embeddings = mean_vectors(ngrams.contains, rows, mean_of)
+    else:
+        # A corpus without phrases asks nothing of a model.
+        embedded = embed(shown) if shown else np.zeros((0, rows.shape[1]))
+        phrase_embeddings = np.asarray(embedded, np.float32).reshape(len(shown), rows.shape[1])
+    report(4, _STEPS, "comparing phrases with documents")
     space = PhraseSpace(rows, document_words, phrase_embeddings)
     prototypes, expectation = space.prototype_vectors(phrase_embeddings, ngrams.contains)
     keys = [content_keys(text) for text in shown]
