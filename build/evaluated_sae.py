@@ -157,6 +157,8 @@ class EvaluatedSAE:
         x, weights = self.corpus.x, self.weights
         latents = self._dense()
         usable = np.flatnonzero((latents > 0).any(1))
+        if not len(usable):  # no query could be made of the documents
+            return []
         up = [rng.choice(np.flatnonzero(latents[i] == 0)) for i in usable]
         down = [rng.choice(np.flatnonzero(latents[i])) for i in usable]
         raise_by = latents[usable].max(1)[:, None] * weights.W_dec[up] * np.float32(weights.scale)

@@ -44,7 +44,7 @@ def open_search(out: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return app
 
 
-@pytest.mark.parametrize("n", [5, 25])
+@pytest.mark.parametrize("n", [2, 5, 25])
 def test_a_tiny_corpus_builds_and_opens(n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = with_files(load_profile("tiny"), [write_corpus(tmp_path, n)], {}, ())
     made = build(config, tmp_path / "out")
