@@ -115,9 +115,13 @@ def test_a_profile_without_grid_trains_nothing(tmp_path: Path, inputs: Path) -> 
     assert scaling.settings(Target(plain, D_IN)) is None
 
 
-def test_one_held_out_document_has_no_variance_to_explain(tmp_path: Path, inputs: Path) -> None:
+def test_one_held_out_document_has_no_variance_to_explain(
+    tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a corpus of three documents."""
     grid = replace(GRID, k_shares=(0.07,), steps=20)
-    scaling.run(work(tmp_path, inputs, "out", replace(CONFIG, grid=grid, held_out=0.001)))
+    monkeypatch.setattr(scaling.train_stage, "split", lambda n, *_: (np.arange(1, n), np.arange(1)))
+    scaling.run(work(tmp_path, inputs, "out", replace(CONFIG, grid=grid)))
     runs = read_table(tmp_path / "out" / schema.SCALING, schema.SCALING_COLUMNS)
     assert runs["held_out_fvu"].null_count == len(runs)
     assert runs["fvu"].null_count == 0
