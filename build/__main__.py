@@ -94,7 +94,8 @@ def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, disp
     from build.runner import Runner
 
     started = time.monotonic()
-    jobs = make_plan(config, make_embedder(config.embedder).d_in)
+    embedder = make_embedder(config.embedder)
+    jobs = make_plan(config, embedder.d_in)
     if only:
         jobs = only_stage(jobs, only)
     runner = Runner(out, display)
@@ -103,6 +104,8 @@ def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, disp
             display.say(f"{'built' if runner.is_done(job) else 'to do'}  {job.title}")
         _say_price(jobs, runner, display)
         return
+    if any(job.stage.name != "documents" for job in jobs):
+        embedder.check()
     build = runner.run(jobs, publish=only is None)
     if build is not None:
         display.say(f"{build} is ready after {duration(time.monotonic() - started)}.")

@@ -20,6 +20,7 @@ _PREVIEW_CHARACTERS = 420
 _TEXT_CHARACTERS = 8_000
 _CATEGORIES_SHOWN = 3
 
+
 def day(date: object) -> str:
     """``12 Mar 2020``, or "" without a date."""
     return f"{date.day} {date:%b %Y}" if isinstance(date, datetime.date) else ""

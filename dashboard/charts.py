@@ -117,9 +117,7 @@ def prediction_strips(evidence: pd.DataFrame) -> Any:
             ),
             y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=150, ticks=False)),
             yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1, 1])),
-            color=alt.Color(
-                "right:N", scale=alt.Scale(domain=_VERDICTS, range=[ACCENT, CONTRAST])
-            ),
+            color=alt.Color("right:N", scale=alt.Scale(domain=_VERDICTS, range=[ACCENT, CONTRAST])),
             tooltip=[
                 alt.Tooltip("title:N", title="document"),
                 alt.Tooltip("confidence:Q", format=".2f"),

@@ -90,8 +90,8 @@ class LocalJudge:
         )
 
     def _measures(self, embeddings: np.ndarray, has: FloatArray) -> tuple[FloatArray, FloatArray]:
-        near: FloatArray = np.asarray(embeddings, np.float32) @ self._vectors.T @ self._of_label.T
-        covered: FloatArray = has @ self._weights.T @ self._of_label.T
+        near = np.asarray(np.asarray(embeddings, np.float32) @ self._vectors.T @ self._of_label.T, np.float32)
+        covered = np.asarray(has @ self._weights.T @ self._of_label.T, np.float32)
         return near, covered
 
     def _presence(self, texts: Sequence[str]) -> FloatArray:

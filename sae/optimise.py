@@ -62,11 +62,11 @@ def optimise(
     if goal.shape != latents.shape:
         raise ValueError(f"targets have shape {goal.shape}, expected {latents.shape}")
     if not keep_residual:
-        pre_act = (latents @ weights.W_dec) @ weights.W_enc.T + weights.latent_bias
+        pre_act = np.asarray((latents @ weights.W_dec) @ weights.W_enc.T + weights.latent_bias, np.float32)
     size = np.maximum(np.square(goal).sum(1, dtype=np.float64), 1e-12)
 
     def reached(change: FloatArray) -> FloatArray:
-        moved: FloatArray = change @ weights.W_dec @ weights.W_enc.T
+        moved = np.asarray(change @ weights.W_dec @ weights.W_enc.T, np.float32)
         return _activations(pre_act + moved, weights.k)
 
     def error(found: FloatArray) -> npt.NDArray[np.float64]:

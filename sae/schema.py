@@ -335,7 +335,9 @@ STEERING_COLUMNS = pa.schema(
         _required("sae", pa.string()),
         _required("edit", pa.string()),  # "both" (one feature raised, one lowered), "up", "down"
         _required("method", pa.string()),
-        _required("fidelity", pa.float64()),  # cosine of original and steered query that the edit was brought to
+        _required(
+            "fidelity", pa.float64()
+        ),  # cosine of original and steered query that the edit was brought to
         _required("judge", pa.string()),  # sae.judge.WAYS; "" for what is counted without a judge
         # "up", "down", "both": shares told rightly. "overlap": of the top 10 with the original one. "raised": share
         # of the top 10 with the raised feature, less before. "moved": other features whose share moved by .3.

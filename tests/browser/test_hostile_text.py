@@ -36,7 +36,9 @@ for i, text in enumerate(json.loads({texts!r})):
         st.html(heading_html(document, note=text) + text_html(document))
 st.markdown("all shown")
 """
-BUILT = "script,img,a,iframe,.katex,code,pre,h1,h2,h3,li,table,blockquote,hr,em,del,[data-testid=stIconMaterial]"
+BUILT = (
+    "script,img,a,iframe,.katex,code,pre,h1,h2,h3,li,table,blockquote,hr,em,del,[data-testid=stIconMaterial]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     options = [f"--server.port={port}", "--server.headless=true", "--browser.gatherUsageStats=false"]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
-    process = subprocess.Popen(command, cwd=Path(script).parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=Path(script).parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     url = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(300):

@@ -54,7 +54,15 @@ def test_the_page_says_what_the_manifest_says(page: Open, store: Store) -> None:
     assert f"`{manifest.build}`" in said
     for name, facts in manifest.corpora.items():
         assert f"{facts['n_documents']:,} documents" in said, name
-    for section in ("Corpora", "Models", "Labels", "Left out or altered", "How it was made", "Check it", "Cite it"):
+    for section in (
+        "Corpora",
+        "Models",
+        "Labels",
+        "Left out or altered",
+        "How it was made",
+        "Check it",
+        "Cite it",
+    ):
         assert section in said
     assert "make verify" in said
     assert "2408.00657" in said
@@ -85,7 +93,9 @@ def test_missing_facts_are_said_to_be_missing(page: Open, tiny_store: Path, tmp_
         manifest["created"] = "once <b>upon</b>"
         for name, facts in manifest["corpora"].items():
             kept = {key: facts[key] for key in ("n_documents", "d_in")}
-            saes = {sae: {key: facts["saes"][sae][key] for key in ("k", "n_latents")} for sae in facts["saes"]}
+            saes = {
+                sae: {key: facts["saes"][sae][key] for key in ("k", "n_latents")} for sae in facts["saes"]
+            }
             manifest["corpora"][name] = {**kept, "saes": saes}
 
     edit_manifest(build_of(copy), strip)

@@ -30,7 +30,16 @@ def test_a_card_says_what_is_known() -> None:
     heading = cards.heading_html(DOCUMENT, 4, -3, 0.41234, "cosine", 0.5, 2.0, "note")
     assert 'href="https://example.org/1" target="_blank"' in heading
     words = re.sub("<[^>]+>", "|", heading)
-    for known in ("On stars", "2 Mar 2020", "GA, SR, HE +1", "1,234 citations", "0.412", "4|▼3", "0.50", "note"):
+    for known in (
+        "On stars",
+        "2 Mar 2020",
+        "GA, SR, HE +1",
+        "1,234 citations",
+        "0.412",
+        "4|▼3",
+        "0.50",
+        "note",
+    ):
         assert known in words
     assert "width:25%" in heading
 

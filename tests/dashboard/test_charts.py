@@ -44,7 +44,12 @@ def test_a_chart_fits_both_themes_and_leads_nowhere(chart: Any) -> None:
     spec = chart.to_dict()
     assert spec["background"] == "transparent"
     actions = spec["usermeta"]["embedOptions"]["actions"]
-    assert actions == {"export": {"png": True, "svg": True}, "source": False, "compiled": False, "editor": False}
+    assert actions == {
+        "export": {"png": True, "svg": True},
+        "source": False,
+        "compiled": False,
+        "editor": False,
+    }
     assert '"url"' not in json.dumps({name: value for name, value in spec.items() if name != "$schema"})
     for axis in ("x", "y"):
         assert any("title" in layer["encoding"].get(axis, {}) for layer in spec.get("layer", [spec]))

@@ -194,11 +194,26 @@ def test_a_dead_feature_and_a_hostile_label(page: Open, tiny_store: Path, tmp_pa
 def _dead() -> dict[str, object]:
     """What the statistics say of a feature that is never active."""
     missing = ("log_density", "mean_activation", "max_activation", "objective", *schema.SCORE_NAMES)
-    empty = ("quantiles", "histogram_edges", "histogram_counts", "cooccurring", "cooccurring_counts", "candidates")
+    empty = (
+        "quantiles",
+        "histogram_edges",
+        "histogram_counts",
+        "cooccurring",
+        "cooccurring_counts",
+        "candidates",
+    )
     return (
         dict.fromkeys(missing)
         | {name: [] for name in (*empty, "candidate_objectives")}
-        | {"dead": True, "density": 0.0, "n_active": 0, "label": "", "source": "none", "status": "dead", "n_scored": 0}
+        | {
+            "dead": True,
+            "density": 0.0,
+            "n_active": 0,
+            "label": "",
+            "source": "none",
+            "status": "dead",
+            "n_scored": 0,
+        }
     )
 
 

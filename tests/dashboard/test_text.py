@@ -108,7 +108,7 @@ def test_only_plain_web_addresses_are_links(url: object) -> None:
 
 
 def test_an_address_cannot_end_its_own_link() -> None:
-    found = safe_url("https://x.example/a_(b)\"><script>?q=[1]&r=é%20")
+    found = safe_url('https://x.example/a_(b)"><script>?q=[1]&r=é%20')
     assert found == "https://x.example/a_%28b%29%22%3E%3Cscript%3E?q=%5B1%5D&r=%C3%A9%20"
     assert linked("[a]", "https://x.example/)") == "[&#91;a&#93;](https://x.example/%29)"
 
