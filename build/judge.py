@@ -11,13 +11,13 @@ import scipy.sparse as sp
 from build.phrases import corpus_phrases
 from build.work import Work
 from sae import schema
-from sae.evidence import ByFeature, draw_evidence
+from sae.evidence import draw_evidence
 from sae.families import Family
 from sae.label_scores import score_labels
 from sae.labels import label_features
 from sae.phrases import Phrases
 from sae.progress import Progress
-from sae.statistics import invert
+from sae.statistics import ByFeature, invert
 
 
 @dataclass(frozen=True)

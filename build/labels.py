@@ -12,10 +12,11 @@ from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group, write_table
 from sae.errors import UserError
-from sae.evidence import ByFeature, draw_evidence
+from sae.evidence import draw_evidence
 from sae.label_scores import score_labels
 from sae.labels import label_features
 from sae.progress import Progress
+from sae.statistics import ByFeature
 
 LABELS = "labels.parquet"
 SCORES = "scores.parquet"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae.progress import Progress, silent
+from sae.statistics import ByFeature
 
 TOP, QUANTILE, RANDOM, MATCHED = range(4)
 ROLES = ("top", "quantile", "random", "matched")
@@ -28,22 +29,6 @@ MIN_DOCUMENTS = 12  # with fewer activating documents in either half a feature i
 _NEIGHBOURS = 48
 _MAX_POOL = 25_000  # documents of a half among which a neighbour is sought
 _BLOCK = 1024
-
-
-@dataclass(frozen=True)
-class ByFeature:
-    """Activations by feature: feature j owns entries offsets[j]:offsets[j + 1], strongest first.
-
-    offsets: (n_latents + 1,) int64; documents: (n_entries,) int32; activations: (n_entries,) float32 > 0.
-    """
-
-    offsets: npt.NDArray[np.int64]
-    documents: npt.NDArray[np.int32]
-    activations: npt.NDArray[np.float32]
-
-    @property
-    def n_latents(self) -> int:
-        return len(self.offsets) - 1
 
 
 @dataclass(frozen=True)

@@ -12,47 +12,15 @@ from sae.evidence import HALVES, MATCHED, QUANTILE, RANDOM, ROLES, SCORE, TOP, F
 from sae.phrases import Phrases
 from sae.predictor import LabelReader, calibrated_confidences
 from sae.progress import Progress, silent
+from sae.schema import EVIDENCE_COLUMNS, SCORE_COLUMNS
 
-SCORE_NAMES = (
-    "pearson_random",
-    "pearson_random_low",
-    "pearson_random_high",
-    "pearson_matched",
-    "pearson_matched_low",
-    "pearson_matched_high",
-    "f1_random",
-    "f1_matched",
-    "pearson_strong_random",
-    "pearson_strong_matched",
-    "pearson_papers",
-    "f1_papers",
-    "detection",
-    "embedding",
-    "cohesion",
-)
-SCORE_TABLE = pa.schema(
-    [
-        pa.field("feature_id", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),  # "scored", "too rare", "dead", "error"
-        pa.field("n_scored", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float32()) for name in SCORE_NAMES),
-    ]
-)
-EVIDENCE_TABLE = pa.schema(
-    [
-        pa.field("feature_id", pa.int32(), nullable=False),
-        pa.field("document", pa.int32(), nullable=False),
-        pa.field("role", pa.string(), nullable=False),
-        pa.field("half", pa.string(), nullable=False),
-        pa.field("activation", pa.float32(), nullable=False),
-        pa.field("confidence", pa.float32()),
-    ]
-)
+_FEATURE = pa.field("feature_id", pa.int32(), nullable=False)
+SCORE_TABLE = pa.schema([_FEATURE, *SCORE_COLUMNS])
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """``table``: SCORE_TABLE, one row a feature, null = not scored; ``evidence``: EVIDENCE_TABLE."""
+    """``table``: SCORE_TABLE, one row a feature, null = not scored; ``evidence``: EVIDENCE_COLUMNS."""
 
     table: pa.Table
     evidence: pa.Table
@@ -109,7 +77,7 @@ def score_labels(
 def evidence_table(
     evidence: Sequence[FeatureEvidence], confidences: Sequence[npt.NDArray[np.float32]]
 ) -> pa.Table:
-    """EVIDENCE_TABLE of all features; confidence is null in the labelling half and where nothing was
+    """EVIDENCE_COLUMNS of all features; confidence is null in the labelling half and where nothing was
     predicted.
     """
     parts = []
@@ -136,7 +104,7 @@ def evidence_table(
             "activation": gather("activations", np.float32),
             "confidence": pa.array(confidence, pa.float32(), mask=np.isnan(confidence)),
         },
-        schema=EVIDENCE_TABLE,
+        schema=EVIDENCE_COLUMNS,
     )
 
 

@@ -12,18 +12,10 @@ from sae.evidence import FeatureEvidence
 from sae.interpret import Candidate, interpret, label_text
 from sae.phrases import SEPARATOR, Phrases, split_label
 from sae.progress import Progress, silent
+from sae.schema import LABEL_COLUMNS
 from sae.words import stem
 
-LABEL_TABLE = pa.schema(
-    [
-        pa.field("feature_id", pa.int32(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # "local", "person", "none"
-        pa.field("candidates", pa.list_(pa.string()), nullable=False),
-        pa.field("candidate_objectives", pa.list_(pa.float32()), nullable=False),
-        pa.field("objective", pa.float32()),
-    ]
-)
+LABEL_TABLE = pa.schema([pa.field("feature_id", pa.int32(), nullable=False), *LABEL_COLUMNS])
 
 
 @dataclass(frozen=True)

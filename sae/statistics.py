@@ -16,12 +16,16 @@ _ROWS_AT_ONCE = 1024
 class ByFeature:
     """Active entries sorted by feature, strongest first inside a feature, ties by lower document.
 
-    offsets int64 (n_latents + 1,); documents int32 (m,); activations float16 (m,).
+    offsets int64 (n_latents + 1,); documents int32 (m,); activations float (m,), above 0.
     """
 
     offsets: np.ndarray
     documents: np.ndarray
     activations: np.ndarray
+
+    @property
+    def n_latents(self) -> int:
+        return len(self.offsets) - 1
 
     def of(self, feature_id: int) -> tuple[np.ndarray, np.ndarray]:
         """(documents, activations) of one feature."""

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from sae.evidence import ByFeature
+from sae.statistics import ByFeature
 from sae.words import word_key
 
 D_IN = 48

@@ -87,7 +87,7 @@ def test_rare_and_dead_features_say_so(evidence: list[FeatureEvidence]) -> None:
 
 
 def test_a_feature_active_everywhere_gets_no_negatives(corpus: Planted) -> None:
-    from sae.evidence import ByFeature
+    from sae.statistics import ByFeature
 
     n = len(corpus.texts)
     dense = ByFeature(

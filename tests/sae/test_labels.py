@@ -5,12 +5,13 @@ import pytest
 
 from sae import scores
 from sae.errors import UserError
-from sae.evidence import ByFeature, FeatureEvidence, draw_evidence
+from sae.evidence import FeatureEvidence, draw_evidence
 from sae.interpret import Candidate, label_text
-from sae.label_scores import EVIDENCE_TABLE, SCORE_TABLE, predict, score_labels
+from sae.label_scores import EVIDENCE_COLUMNS, SCORE_TABLE, predict, score_labels
 from sae.labels import LABEL_TABLE, label_features
 from sae.phrases import Phrases, prepare_phrases
 from sae.plain_labels import plain_labels, plain_scores
+from sae.statistics import ByFeature
 from tests.sae.planted import TOPICS, Planted, embed, planted_corpus
 
 N_TOPICS = len(TOPICS)
@@ -84,7 +85,7 @@ def test_evidence_table_carries_confidences_of_the_scoring_half_only(
 ) -> None:
     labels = label_features(phrases, evidence).labels
     table = score_labels(labels, phrases, evidence, 1).evidence
-    assert table.schema.equals(EVIDENCE_TABLE)
+    assert table.schema.equals(EVIDENCE_COLUMNS)
     for row in table.to_pylist():
         known = row["half"] == "score" and row["feature_id"] < N_TOPICS
         assert (row["confidence"] is not None) == known
