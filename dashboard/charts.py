@@ -65,7 +65,7 @@ def activation_histogram(
         alt.Chart(table.assign(floor=_FEWEST_SHOWN))
         .mark_bar(color=ACCENT, opacity=0.85, binSpacing=1)
         .encode(
-            x=alt.X("low:Q", bin="binned", title="activation", axis=alt.Axis(format="~g", tickCount=6)),
+            x=alt.X("low:Q", bin="binned", title="activation", axis=alt.Axis(format="~r", tickCount=6)),
             x2="high:Q",
             y=alt.Y(
                 "documents:Q",
