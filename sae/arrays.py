@@ -53,10 +53,16 @@ def write_group(
 class Group:
     """A read-only Zarr group of the store. Nothing of it is decoded before ``sae.trust_zarr`` has looked at it."""
 
-    def __init__(self, path: Path, dtypes: Mapping[str, str], attributes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dtypes: Mapping[str, str],
+        attributes: tuple[str, ...] = (),
+        optional: tuple[str, ...] = (),
+    ) -> None:
         self.path = path
         try:
-            self.attributes = check_group(path, attributes)
+            self.attributes = check_group(path, attributes, optional)
             self._checks = {name: ArrayCheck(path / name, dtype) for name, dtype in dtypes.items()}
             group = zarr.open_group(store=str(path), mode="r", zarr_format=3)
             self._arrays: dict[str, Any] = {name: group[name] for name in dtypes}

@@ -4,6 +4,7 @@ A combination that cannot work is refused when the record is made, with a senten
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sae.errors import UserError
 
@@ -37,6 +38,12 @@ class SAEConfig:
     """Number of dead latents that rebuild the residual in the AuxK loss; None means 2k."""
     aux_alpha: float = 1 / 32
     """Weight of the AuxK loss beside the reconstruction loss; 0 switches it off."""
+    prefixes: tuple[int, ...] | None = None
+    """Matryoshka: numbers of first latents that must each reconstruct alone, ascending, n_latents last, so that
+    early latents are general and later ones add detail; None trains all latents together."""
+    batch_topk: bool = False
+    """BatchTopK: the k · n strongest activations of a batch of n documents stay, k for each on average, 2k at
+    most when encoding; afterwards a threshold tells what is active, calibrated on held-out documents."""
 
     def __post_init__(self) -> None:
         for name in ("d_in", "n_latents", "k"):
@@ -52,11 +59,33 @@ class SAEConfig:
             self.aux_alpha >= 0,
             f"SAEConfig.aux_alpha is {self.aux_alpha}; it must be 0 or more.",
         )
+        if self.prefixes is not None:
+            self._check_prefixes(self.prefixes)
+
+    def _check_prefixes(self, prefixes: tuple[int, ...]) -> None:
+        for prefix in prefixes:
+            _require_whole("SAEConfig", "prefixes", prefix, 1)
+        ascending = all(a < b for a, b in pairwise(prefixes))
+        _refuse_unless(
+            bool(prefixes) and ascending and prefixes[-1] == self.n_latents,
+            f"SAEConfig has prefixes = {prefixes} and n_latents = {self.n_latents}; prefixes ascend, and the "
+            "last is n_latents.",
+        )
 
     @property
     def n_aux(self) -> int:
         """``aux_k`` with its default filled in: 2k."""
         return 2 * self.k if self.aux_k is None else self.aux_k
+
+    @property
+    def width(self) -> int:
+        """Most latents that are active for one document when encoding: k, or 2k with ``batch_topk``."""
+        return min(2 * self.k, self.n_latents) if self.batch_topk else self.k
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the papers' autoencoder, which both ways of training know."""
+        return self.prefixes is None and not self.batch_topk
 
 
 @dataclass(frozen=True)
@@ -87,6 +116,9 @@ class TrainConfig:
     """Share of the steps, at the end, over which the learning rate falls linearly towards 0."""
     encoder_start: float | None = None
     """Length of the encoder's rows at the start; None: reconstructions start at the norm of the inputs."""
+    patience: int | None = None
+    """Training stops after this many evaluations (20 a run) without a lower held-out error, and the weights at
+    the lowest are the result; None: all steps are taken, and the last weights are the result."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
@@ -95,6 +127,8 @@ class TrainConfig:
             _require_whole("TrainConfig", name, getattr(self, name), 0)
         if self.dead_after is not None:
             _require_whole("TrainConfig", "dead_after", self.dead_after, 1)
+        if self.patience is not None:
+            _require_whole("TrainConfig", "patience", self.patience, 1)
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _refuse_unless(value > 0, f"TrainConfig.{name} is {value}; it must be more than 0.")

@@ -47,9 +47,10 @@ class ThreadChoice:
     PERIOD = 400
     TRIALS = 5
 
-    def __init__(self, most: int | None = None) -> None:
-        most = most or available_processors()
-        self.counts = sorted({1, max(1, most // 2), most}, reverse=True)
+    def __init__(self, threads: int | None = None) -> None:
+        """``threads``: always this many; None to try."""
+        most = threads or available_processors()
+        self.counts = [most] if threads else sorted({1, max(1, most // 2), most}, reverse=True)
         self._times: dict[int, list[float]] = {}
         self._steps = 0
         self.best = most

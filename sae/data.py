@@ -174,9 +174,9 @@ class Batches:
             missing -= len(piece)
         return np.sort(np.concatenate(pieces))
 
-    def read(self, step: int) -> FloatArray:
-        """Raw embeddings (batch_size, d_in) float32 of batch ``step``."""
-        return read_rows(self.embeddings, self.row_numbers(step))
+    def read(self, step: int, part: slice = slice(None)) -> FloatArray:
+        """Raw embeddings (batch_size, d_in) float32 of batch ``step``, or of a part of it."""
+        return read_rows(self.embeddings, self.row_numbers(step)[part])
 
 
 @cache

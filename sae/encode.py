@@ -14,11 +14,12 @@ BLOCK_ROWS = 1024
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained top-k sparse autoencoder with the standardisation of its corpus.
+    """A trained sparse autoencoder with the standardisation of its corpus.
 
     z = (x − mean) / scale;  latents_pre_act = W_enc (z − pre_bias) + latent_bias;
     latents = ReLU(top-k(latents_pre_act));  recons = (W_decᵀ latents + pre_bias) · scale + mean
-    (O'Neill et al. 2024, section 3; Gao et al. 2024).
+    (O'Neill et al. 2024, section 3; Gao et al. 2024). With a ``threshold`` above 0, what is below it among
+    the top k is not active (BatchTopK: Bussmann et al. 2024).
     """
 
     W_enc: FloatArray
@@ -34,7 +35,9 @@ class Weights:
     scale: float
     """Root mean square of the centred training embeddings over all their entries."""
     k: int
-    """Number of active latents for a document."""
+    """Number of active latents for a document, the largest number with a threshold."""
+    threshold: float = 0.0
+    """Least activation that counts."""
 
     @property
     def n_latents(self) -> int:
@@ -43,6 +46,14 @@ class Weights:
     @property
     def d_in(self) -> int:
         return int(self.W_enc.shape[1])
+
+
+def activate(pre_act: FloatArray, weights: Weights) -> tuple[FloatArray, IndexArray]:
+    """``top_acts`` and ``top_indices`` (rows, k) of pre-activations (rows, n_latents): what ``weights`` keep."""
+    top_acts, top_indices = top_k(pre_act, weights.k)
+    if weights.threshold > 0:
+        top_acts[top_acts < np.float32(weights.threshold)] = 0
+    return top_acts, top_indices
 
 
 def top_k(pre_act: FloatArray, k: int) -> tuple[FloatArray, IndexArray]:
@@ -84,7 +95,7 @@ def encode(x: npt.ArrayLike, weights: Weights) -> tuple[FloatArray, IndexArray]:
         block = slice(start, start + BLOCK_ROWS)
         z = (rows[block].astype(np.float32) - weights.mean) / np.float32(weights.scale)
         pre_act = (z - weights.pre_bias) @ weights.W_enc.T + weights.latent_bias
-        top_acts[block], top_indices[block] = top_k(pre_act.astype(np.float32, copy=False), weights.k)
+        top_acts[block], top_indices[block] = activate(pre_act.astype(np.float32, copy=False), weights)
     return top_acts, top_indices
 
 

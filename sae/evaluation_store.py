@@ -50,6 +50,15 @@ class Evaluation:
         """Planted topics and their features; empty for a corpus of real documents (schema.TRUTH_COLUMNS)."""
         return read_table(self._table(schema.TRUTH), schema.TRUTH_COLUMNS)
 
+    def judged(self) -> pa.Table:
+        """Rankings of a test collection against its judgments (schema.JUDGED_COLUMNS).
+
+        Empty where the build was given none, and in a build older than this table.
+        """
+        if not (self._folder / schema.JUDGED).is_file():
+            return schema.JUDGED_COLUMNS.empty_table()
+        return read_table(self._table(schema.JUDGED), schema.JUDGED_COLUMNS)
+
     def recognised(
         self, sae: str, fidelity: float, edit: str = "both", method: str = "feature"
     ) -> float | None:

@@ -16,6 +16,7 @@ from scipy.special import pdtrc
 
 from sae.cooccurrence import Cooccurrence
 from sae.errors import UserError
+from sae.jit import compiled
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,54 @@ def normalised(
     largest = 1.0 if config.chance_links is None else config.chance_links / n_pairs
     position = np.full(len(n_active), -1, np.int64)
     position[kept] = np.arange(len(kept))
-    rows, columns, shares = [], [], []
-    for at, i in enumerate(kept):
-        entries = slice(together.offsets[i], together.offsets[i + 1])
-        features = together.features[entries]
-        partners, counts = position[features], together.counts[entries].astype(np.float64)
-        own, other = float(n_active[i]), n_active[features].astype(np.float64)
-        share = counts / np.maximum(np.minimum(own, other), 1)
-        strong = (partners > at) & (share >= config.threshold)
-        strong[strong] = pdtrc(counts[strong] - 1, own * other[strong] / n_documents) <= largest
-        rows.append(np.full(int(strong.sum()), at, np.int64))
-        columns.append(partners[strong])
-        shares.append(share[strong])
-    if not rows:
-        return sp.csr_matrix((len(kept), len(kept)))
-    entries_of = (np.concatenate(shares), (np.concatenate(rows), np.concatenate(columns)))
-    return sp.csr_matrix(entries_of, shape=(len(kept), len(kept)))
+    if not len(kept):
+        return sp.csr_matrix((0, 0))
+    entries = (together.offsets, together.features, together.counts, position)
+    f = n_active.astype(np.float64)
+    lengths = np.zeros(len(kept) + 1, np.int64)
+    nothing = np.zeros(0, np.int32)
+    _links_from_threshold(*entries, f, kept, config.threshold, lengths, nothing, np.zeros(0))
+    offsets = np.cumsum(lengths)
+    columns, counts = np.empty(offsets[-1], np.int32), np.empty(offsets[-1])
+    _links_from_threshold(*entries, f, kept, config.threshold, offsets, columns, counts)
+    rows = np.repeat(np.arange(len(kept), dtype=np.int32), lengths[1:])
+    own, other = f[kept[rows]], f[kept[columns]]
+    likely = pdtrc(counts - 1, own * other / n_documents) <= largest
+    shares = counts / np.maximum(np.minimum(own, other), 1)
+    links = (shares[likely], (rows[likely], columns[likely]))
+    return sp.csr_matrix(links, shape=(len(kept), len(kept)))
+
+
+@compiled
+def _links_from_threshold(
+    offsets: np.ndarray,
+    features: np.ndarray,
+    counts: np.ndarray,
+    position: np.ndarray,
+    f: np.ndarray,
+    kept: np.ndarray,
+    threshold: float,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Entries above the diagonal that reach the threshold: how many in each row, into starts[1:], while
+    ``columns`` is empty; else the positions and counts of them, from each row's start on."""
+    filling = len(columns) > 0
+    for at in range(len(kept)):
+        i = kept[at]
+        place = starts[at]
+        n_found = 0
+        for entry in range(offsets[i], offsets[i + 1]):
+            j = features[entry]
+            least = max(min(f[i], f[j]), 1.0)
+            if position[j] > at and counts[entry] / least >= threshold:
+                if filling:
+                    columns[place + n_found] = position[j]
+                    found[place + n_found] = counts[entry]
+                n_found += 1
+        if not filling:
+            starts[at + 1] = n_found
 
 
 def spanning_forest(links: sp.csr_matrix) -> np.ndarray:

@@ -19,11 +19,6 @@ def as_matrix(together: Cooccurrence, values: np.ndarray) -> sp.csr_matrix:
     return sp.csr_matrix((values, together.features, together.offsets), shape=(n_latents, n_latents))
 
 
-def among(matrix: sp.csr_matrix, features: np.ndarray) -> np.ndarray:
-    """The dense block (m, m) of a sparse matrix for the m given features, in their order."""
-    return np.asarray(matrix[features][:, features].todense(), dtype=np.float64)
-
-
 def parent_child_ratio(matrix: sp.csr_matrix, family: Family) -> float:
     """R = mean over children of C[child, parent] / mean over pairs of distinct children of C.
 
@@ -40,6 +35,11 @@ def parent_child_ratio(matrix: sp.csr_matrix, family: Family) -> float:
     if between == 0:
         return float("inf") if with_parent > 0 else float("nan")
     return with_parent / between
+
+
+def family_ratios(families: Sequence[Family], matrix: sp.csr_matrix) -> np.ndarray:
+    """R of each family, float64 (n_families,)."""
+    return np.array([parent_child_ratio(matrix, family) for family in families], np.float64)
 
 
 def disjoint(families: Sequence[Family], scores: np.ndarray) -> list[Family]:
@@ -123,25 +123,29 @@ def family_metrics(
     of.
     """
     counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))
-    ratios = np.array([parent_child_ratio(counts, family) for family in families])
-    similar = np.array([parent_child_ratio(similarities, family) for family in families])
+    ratios, similar = family_ratios(families, counts), family_ratios(families, similarities)
     blocks = [family.features for family in disjoint(families, pearson)]
-    clean = [family for family, score in zip(families, pearson, strict=True) if score >= CLEAN]
-    n_clean = _n_features(clean)
+    clean = clean_families(families, pearson)
+    n_clean = n_features(clean)
     return FamilyMetrics(
         n_families=len(families),
-        median_size=_median(np.array([len(family) for family in families], np.float64)),
-        median_f1=_median(f1),
-        median_pearson=_median(pearson),
-        median_ratio=_median(ratios),
-        median_ratio_similarity=_median(similar),
+        median_size=median(np.array([len(family) for family in families], np.float64)),
+        median_f1=median(f1),
+        median_pearson=median(pearson),
+        median_ratio=median(ratios),
+        median_ratio_similarity=median(similar),
         c_ratio=block_ratio(counts, blocks),
         d_ratio=block_ratio(similarities, blocks),
         included=n_clean / max(1, n_alive),
         included_of_kept=n_clean / max(1, n_kept),
-        in_any_family=_n_features(families) / max(1, n_alive),
+        in_any_family=n_features(families) / max(1, n_alive),
         spearman=rank_correlation(ratios, pearson),
     )
+
+
+def clean_families(families: Sequence[Family], pearson: np.ndarray) -> list[Family]:
+    """The families whose label has a Pearson of at least 0.8, ``pearson`` (n_families,)."""
+    return [family for family, score in zip(families, pearson, strict=True) if score >= CLEAN]
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -162,12 +166,14 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (last - (counts - 1) / 2)[inverse]
 
 
-def _median(values: np.ndarray) -> float:
+def median(values: np.ndarray) -> float:
+    """Median of what is not NaN, infinite values included; NaN of nothing."""
     found = np.sort(values[~np.isnan(values)])
     # Of infinite values too: between two of them np.median would give NaN.
     middle = found[(len(found) - 1) // 2 : len(found) // 2 + 1]
     return float(middle.mean()) if len(middle) else float("nan")
 
 
-def _n_features(families: Sequence[Family]) -> int:
+def n_features(families: Sequence[Family]) -> int:
+    """How many features are in any of the families."""
     return len(np.unique(np.concatenate([f.features for f in families]))) if families else 0

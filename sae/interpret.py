@@ -13,7 +13,7 @@ from sae import limits
 from sae.cutting import cut_to_bytes
 from sae.evidence import LABEL, MATCHED, QUANTILE, RANDOM, TOP, FeatureEvidence
 from sae.phrase_space import FloatArray, PhraseVectors
-from sae.phrases import SEPARATOR, Phrases
+from sae.phrases import MODIFIER, SEPARATOR, Phrases
 
 MAX_PHRASES_IN_LABEL = 3
 MAX_WORDS_IN_LABEL = 8
@@ -21,9 +21,12 @@ _ROOM_FOR_NUMBER = 12  # bytes, for what tells equal labels apart
 N_CANDIDATES = 6  # alternative labels kept for each feature
 _MAX_CONSIDERED = 250  # candidate phrases of a feature, by share times log lift
 _MIN_POSITIVES, _MIN_SHARE, _MIN_LIFT = 3, 0.04, 3.0
+_LONE_SHARE, _LONE_LIFT = 0.35, 5.0  # a lone word must be in so many of the positives
 _MIN_GAIN = 0.03  # what another phrase must add to the objective
-_SHARE_PRIOR = 0.1  # readers believe a phrase that they see in the documents
+_GAIN_OF_ONE = 0.5  # and this much more over the number of positives: few can be fitted by chance
+_SHARE_PRIOR = 0.2  # readers believe a phrase that they see in the documents
 _WORDS_PRIOR = 0.02  # "edge computing" says more than "edge"
+_LONE_PRIOR = np.asarray([0, 0.02, 0.08], np.float32)  # "memory" and "implicit" ask for another word
 _MATCHED_WEIGHT = 0.5
 _ACTIVATION_POWER = 0.5
 # One score of a document, before calibration: weights of the measures, then where it saturates.
@@ -91,7 +94,7 @@ def _material(evidence: FeatureEvidence, phrases: Phrases) -> _Material | None:
     weights = weights / max(float(weights.sum()), 1e-9)
     present = phrases.rows(documents[positive])
     share = np.asarray(present.T @ weights).ravel()
-    considered = _consider(share, np.diff(present.tocsc().indptr), phrases.share)
+    considered = _consider(share, np.diff(present.tocsc().indptr), phrases)
     if len(considered) == 0:
         return None
     vectors = phrases.vectors.take(considered)
@@ -100,18 +103,18 @@ def _material(evidence: FeatureEvidence, phrases: Phrases) -> _Material | None:
         for rows in (positive, evidence.rows(LABEL, RANDOM), evidence.rows(LABEL, MATCHED))
     ]
     several_words = np.asarray([" " in phrases.texts[i] for i in considered])
-    prior = _SHARE_PRIOR * np.sqrt(np.minimum(share[considered], 0.6)) + _WORDS_PRIOR * several_words
+    prior = _SHARE_PRIOR * np.sqrt(np.minimum(share[considered], 1.0)) + _WORDS_PRIOR * several_words
+    prior -= _LONE_PRIOR[phrases.lone[considered]]
     return _Material(considered, weights, blocks[0], blocks[1], blocks[2], prior.astype(np.float32))
 
 
-def _consider(
-    share: FloatArray, count: npt.NDArray[np.integer], background: FloatArray
-) -> npt.NDArray[np.intp]:
+def _consider(share: FloatArray, count: npt.NDArray[np.integer], phrases: Phrases) -> npt.NDArray[np.intp]:
     """Phrases that are in some of the positives and more often than elsewhere; weaker demands if need be."""
-    lift = (share + 1e-4) / (background + 1e-4)
+    lift = (share + 1e-4) / (phrases.share + 1e-4)
+    reads = (phrases.lone == 0) | ((share >= _LONE_SHARE) & (lift >= _LONE_LIFT))
     weight = share * np.log1p(lift)
     for least in (_MIN_POSITIVES, 2, 1):
-        found = np.flatnonzero((count >= least) & (share >= _MIN_SHARE) & (lift >= _MIN_LIFT))
+        found = np.flatnonzero((count >= least) & (share >= _MIN_SHARE) & (lift >= _MIN_LIFT) & reads)
         if len(found) >= 3:
             break
     return np.sort(found[np.argsort(-weight[found], kind="stable")[:_MAX_CONSIDERED]])
@@ -149,9 +152,10 @@ def _compose(material: _Material, phrases: Phrases, first: int, objective: float
         positives, random, matched = ((s + b) / n for s, b in zip(sums, blocks, strict=True))
         gains = _objective(material, positives, random, matched)
         allowed = _compatible(material, phrases, chosen)
+        allowed &= phrases.lone[material.considered] != MODIFIER
         ranked = np.where(allowed, gains + material.prior, -np.inf)
         best = int(np.argmax(ranked))
-        if not allowed[best] or gains[best] < objective + _MIN_GAIN:
+        if not allowed[best] or gains[best] < objective + _MIN_GAIN + _GAIN_OF_ONE / len(material.weights):
             break
         chosen.append(best)
         objective = float(gains[best])

@@ -7,8 +7,9 @@ the evidence in a document is
     how near label and document embeddings are, and how much of the label's words the document has,
 
 each in standard deviations over documents of the corpus at large, so that labels can be compared. The label
-whose mean evidence grew most from one list to the other is said to have risen, the one that shrank most to
-have fallen.
+whose mean evidence grew most from one list to the other is said to have risen. To have fallen is said of the one
+that lost the largest share of the evidence that there was: counted in full, whatever a query is most about would
+seem to fall whenever its results are replaced.
 """
 
 import re
@@ -27,6 +28,7 @@ WAYS = ("local", "words", "embeddings")
 """What the judge goes by: both, words alone (which no embedding can flatter), embeddings alone."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_LEAST_PRESENT = 1.0  # standard deviations of evidence below which a label was hardly there to fall
 _LEAST_SPREAD = 0.02  # of a measure over the background: a word that no document has would tell too much
 
 
@@ -117,8 +119,9 @@ def verdict(
     order = rng.permuted(np.broadcast_to(np.arange(change.shape[-1]), change.shape), axis=-1)
     shuffled = np.take_along_axis(change, order, axis=-1)
     rose = np.take_along_axis(order, shuffled.argmax(-1)[..., None], axis=-1)[..., 0]
+    share = np.take_along_axis(change / np.maximum(first.mean(axis=-2), _LEAST_PRESENT), order, axis=-1)
     # Where nothing changed at all, the last of the shuffled options, so that it is not the first one's shadow.
-    last = change.shape[-1] - 1 - shuffled[..., ::-1].argmin(-1)
+    last = change.shape[-1] - 1 - share[..., ::-1].argmin(-1)
     fell = np.take_along_axis(order, last[..., None], axis=-1)[..., 0]
     return rose, fell
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sae.jit import compiled
+from sae.row_kernels import add_rows, dots
 
 Array = np.ndarray[Any, Any]
 
@@ -122,17 +123,20 @@ def decode_rows(
     d_in = W_dec.shape[1]
     zero = W_dec.dtype.type(0)
     error = np.empty(d_in, W_dec.dtype)
+    active = np.empty(k + 1, np.int32)
+    act = np.empty(k + 1, W_dec.dtype)
+    products = np.empty(k + 1, W_dec.dtype)
     total = 0.0
     for r in range(n_rows):
         wanted = target[r]
         for c in range(d_in):
             error[c] = bias[c] - wanted[c]
+        count = 0
         for e in range(k):
-            act = acts[r, e]
-            if act > zero:
-                direction = W_dec[indices[r, e]]
-                for c in range(d_in):
-                    error[c] += act * direction[c]
+            active[count] = indices[r, e]
+            act[count] = acts[r, e]
+            count += acts[r, e] > zero
+        add_rows(W_dec, active, act, count, error)
         squares = zero
         for c in range(d_in):
             squares += error[c] * error[c]
@@ -144,13 +148,11 @@ def decode_rows(
             start = tile * TILE
             for c in range(min(TILE, d_in - start)):
                 gradient_tiles[tile, first_row + r, c] = error[start + c]
+        dots(error, W_dec, active, count, products)
+        at = 0
         for e in range(k):
-            product = zero
-            if acts[r, e] > zero:
-                direction = W_dec[indices[r, e]]
-                for c in range(d_in):
-                    product += error[c] * direction[c]
-            dz[r, e] = product
+            dz[r, e] = products[at] if acts[r, e] > zero else zero
+            at += acts[r, e] > zero
     return total
 
 

@@ -53,11 +53,16 @@ def score_labels(
     evidence: Sequence[FeatureEvidence],
     seed: int,
     progress: Progress | None = None,
+    confidences: Sequence[npt.NDArray[np.float32]] | None = None,
 ) -> ScoreResult:
-    """Score ``labels`` (one a feature, "" = none) on the scoring half."""
+    """Score ``labels`` (one a feature, "" = none) on the scoring half.
+
+    confidences: of another Predictor, as :func:`predict` gives them; the local one's when left out.
+    """
     report = progress or silent
     report(0, len(evidence), "predicting activations from labels")
-    confidences = predict(labels, evidence, phrases)
+    if confidences is None:
+        confidences = predict(labels, evidence, phrases)
     plain = _plain_cosines(labels, evidence, phrases)
     rows = []
     for j, drawn in enumerate(evidence):

@@ -67,12 +67,22 @@ def read_manifest(build: Path) -> Manifest:
             raise StoreError(f"{path} is not a regular file; this is not a Sextant build.")
         if found.st_size > limits.MANIFEST_BYTES:
             raise StoreError(f"{path} is larger than any real manifest; this is not a Sextant build.")
-        raw = load_json(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise StoreError(
             f"The build in {build} was never finished: it has no {MANIFEST}. Run `make artifacts` to finish it."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({_short(error)}).") from None
+    return parse_manifest(data, str(build))
+
+
+def parse_manifest(data: bytes, place: str) -> Manifest:
+    """The manifest in some bytes; ``place`` is where they come from. Raises StoreError as ``read_manifest``."""
+    path = f"{place}/{MANIFEST}"
+    try:
+        raw = load_json(data)
+    except (ValueError, RecursionError) as error:
         raise StoreError(
             f"{path} is damaged ({_short(error)}). Run `make artifacts` to build it again."
         ) from None
@@ -83,12 +93,12 @@ def read_manifest(build: Path) -> Manifest:
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"The build in {build} has schema version {version}, newer than this program's {SCHEMA_VERSION}. "
+            f"The build in {place} has schema version {version}, newer than this program's {SCHEMA_VERSION}. "
             "Update Sextant to open it."
         )
     if version < SCHEMA_VERSION:
         raise StoreError(
-            f"The build in {build} has schema version {version}, older than this program's {SCHEMA_VERSION}. "
+            f"The build in {place} has schema version {version}, older than this program's {SCHEMA_VERSION}. "
             "Run `make artifacts` to build it again."
         )
     try:

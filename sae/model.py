@@ -35,6 +35,16 @@ def top_k(pre_act: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, indices
 
 
+def batch_top_k(pre_act: Tensor, count: int) -> Tensor:
+    """Latents (rows, n) in which only the ``count`` largest entries of all of ``pre_act`` (rows, n) stay, after
+    ReLU; BatchTopK (Bussmann et al. 2024). Entries equal to the smallest that stays do so too."""
+    latents = pre_act.relu()
+    if count < latents.numel():
+        smallest = torch.topk(latents.detach().flatten(), count, sorted=False).values.min()
+        latents = latents * (latents >= smallest)
+    return latents
+
+
 class TopKSAE(nn.Module):
     """Untied sparse autoencoder that keeps k latents for each document.
 
@@ -43,11 +53,13 @@ class TopKSAE(nn.Module):
     recons = W_decᵀ latents + pre_bias
     (Gao et al. 2024, section 2; O'Neill et al. 2024, section 3.) ``z`` (n, d_in) is standardised.
     W_enc, W_dec (n_latents, d_in); W_dec has unit rows; pre_bias (d_in,); latent_bias (n_latents,).
+    With ``config.batch_topk`` up to 2k latents stay, those not below ``threshold``.
     """
 
     def __init__(self, config: SAEConfig, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.config = config
+        self.threshold = 0.0
         n_latents, d_in = config.n_latents, config.d_in
         self.W_enc = nn.Parameter(torch.zeros(n_latents, d_in, dtype=dtype))
         self.W_dec = nn.Parameter(torch.zeros(n_latents, d_in, dtype=dtype))
@@ -59,9 +71,11 @@ class TopKSAE(nn.Module):
         return nn.functional.linear(z - self.pre_bias, self.W_enc, self.latent_bias)
 
     def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """``top_acts`` (n, k), largest first, and ``top_indices`` (n, k) int64 of standardised rows z."""
-        values, indices = top_k(self.pre_act(z), self.config.k)
-        return values.relu(), indices
+        """``top_acts`` (n, width), largest first, and ``top_indices`` (n, width) int64 of standardised rows z;
+        width is k, or 2k with ``batch_topk``."""
+        values, indices = top_k(self.pre_act(z), self.config.width)
+        values = values.relu()
+        return values * (values >= self.threshold), indices
 
     def decode_directions(self, acts: Tensor, indices: Tensor) -> Tensor:
         """Weighted sum (n, d_in) of decoder directions, without pre_bias."""
@@ -79,14 +93,19 @@ class TopKSAE(nn.Module):
     def save(self, path: Path | str) -> None:
         """Write weights and config into one safetensors file."""
         tensors = {name: getattr(self, name).detach().cpu().contiguous() for name in PARAMETER_NAMES}
-        save_file(tensors, str(path), metadata={"config": json.dumps(dataclasses.asdict(self.config))})
+        metadata = {"config": json.dumps(dataclasses.asdict(self.config)), "threshold": repr(self.threshold)}
+        save_file(tensors, str(path), metadata=metadata)
 
     @classmethod
     def load(cls, path: Path | str) -> "TopKSAE":
         """Read what ``save`` wrote. UserError when the file is missing, foreign or of the wrong shape."""
         try:
             with safe_open(str(path), framework="pt") as file:
-                config = SAEConfig(**json.loads((file.metadata() or {})["config"]))
+                metadata = file.metadata() or {}
+                fields = json.loads(metadata["config"])
+                prefixes = fields.get("prefixes")
+                config = SAEConfig(**fields | {"prefixes": tuple(prefixes) if prefixes else None})
+                threshold = float(metadata.get("threshold", "0"))
                 tensors = {name: file.get_tensor(name) for name in PARAMETER_NAMES}
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is not a sparse autoencoder of this program ({error}).") from error
@@ -95,4 +114,5 @@ class TopKSAE(nn.Module):
             sae.load_state_dict(tensors)
         except RuntimeError as error:
             raise UserError(f"The weights in {path} do not have the shapes of its config.") from error
+        sae.threshold = threshold
         return sae

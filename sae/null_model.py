@@ -6,6 +6,11 @@ Every document keeps its number of active features, every feature its number of 
 import numpy as np
 import scipy.sparse as sp
 
+from sae.jit import compiled
+
+_TRIES = 100  # exchanges tried for one repeated feature before it is left to the slower loop
+_DRAWS = 1 << 20  # random partners drawn at once; used over and over
+
 
 def shuffle_latents(latents: sp.csr_matrix, seed: int = 0) -> sp.csr_matrix:
     """Random latents float32 (n_documents, n_latents) with the row counts and column counts of the given
@@ -17,9 +22,12 @@ def shuffle_latents(latents: sp.csr_matrix, seed: int = 0) -> sp.csr_matrix:
     """
     rng = np.random.default_rng(seed)
     n_documents, n_latents = latents.shape
-    documents = np.repeat(np.arange(n_documents, dtype=np.int64), np.diff(latents.indptr))
+    documents = np.repeat(np.arange(n_documents, dtype=np.int32), np.diff(latents.indptr))
     deal = rng.permutation(latents.nnz)
-    features, activations = latents.indices[deal].astype(np.int64), latents.data[deal]
+    features = latents.indices[deal].astype(np.int32, copy=False)
+    if latents.nnz:
+        draws = rng.integers(0, latents.nnz, min(_DRAWS, 4 * latents.nnz))
+        _exchange(latents.indptr.astype(np.int64), documents, features, deal, draws, n_latents)
     surplus = _surplus(documents, features, n_latents)
     for _ in range(200):
         if not len(surplus):
@@ -28,17 +36,52 @@ def shuffle_latents(latents: sp.csr_matrix, seed: int = 0) -> sp.csr_matrix:
         # One exchange after another: the same partner may be drawn twice.
         for one, other in zip(surplus, others, strict=True):
             features[[one, other]] = features[[other, one]]
-            activations[[one, other]] = activations[[other, one]]
+            deal[[one, other]] = deal[[other, one]]
         surplus = _surplus(documents, features, n_latents)
-    keep = np.ones(latents.nnz, bool)
-    keep[surplus] = False
-    entries = (activations[keep], (documents[keep], features[keep]))
+    lost = np.bincount(documents[surplus], minlength=n_documents)
+    offsets = latents.indptr.astype(np.int64) - np.concatenate([[0], np.cumsum(lost)])
+    entries = (np.delete(latents.data[deal], surplus), np.delete(features, surplus), offsets)
     return sp.csr_matrix(entries, shape=latents.shape)
 
 
+@compiled
+def _exchange(
+    offsets: np.ndarray,
+    documents: np.ndarray,
+    features: np.ndarray,
+    deal: np.ndarray,
+    draws: np.ndarray,
+    n_latents: int,
+) -> None:
+    """Give features that a document holds twice to random documents without them, for one that it has not."""
+    seen = np.full(n_latents, -1, np.int32)
+    cursor = 0
+    for document in range(len(offsets) - 1):
+        start, stop = offsets[document], offsets[document + 1]
+        for entry in range(start, stop):
+            feature = features[entry]
+            if seen[feature] != document:
+                seen[feature] = document
+                continue
+            for _ in range(_TRIES):
+                other = draws[cursor]
+                cursor = cursor + 1 if cursor + 1 < len(draws) else 0
+                theirs, from_document = features[other], documents[other]
+                fits = from_document != document
+                for own in range(start, stop):
+                    fits = fits and features[own] != theirs
+                for own in range(offsets[from_document], offsets[from_document + 1]):
+                    fits = fits and features[own] != feature
+                if fits:
+                    features[entry], features[other] = theirs, feature
+                    deal[entry], deal[other] = deal[other], deal[entry]
+                    seen[theirs] = document
+                    break
+
+
 def _surplus(documents: np.ndarray, features: np.ndarray, n_latents: int) -> np.ndarray:
-    """Entries that repeat a (document, feature) seen in an earlier entry."""
-    pairs = documents * n_latents + features
-    first = np.zeros(len(pairs), bool)
-    first[np.unique(pairs, return_index=True)[1]] = True
-    return np.flatnonzero(~first)
+    """Entries that repeat a (document, feature) seen in an earlier entry; documents in rising order."""
+    pairs = documents.astype(np.int64) * n_latents + features
+    order = np.argsort(pairs, kind="stable")
+    pairs = pairs[order]
+    return np.sort(order[1:][pairs[1:] == pairs[:-1]])

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sae.encode import Weights, top_k
-from sae.steer import Steered, cosine, steer
+from sae.encode import Weights, activate
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -58,7 +57,7 @@ def optimise(
     goal = np.asarray(targets, np.float32)
     z = (np.asarray(x, np.float32) - weights.mean) / np.float32(weights.scale) - weights.pre_bias
     pre_act: FloatArray = (z @ weights.W_enc.T + weights.latent_bias).astype(np.float32, copy=False)
-    latents = _activations(pre_act, weights.k)
+    latents = _activations(pre_act, weights)
     if goal.shape != latents.shape:
         raise ValueError(f"targets have shape {goal.shape}, expected {latents.shape}")
     if not keep_residual:
@@ -67,7 +66,7 @@ def optimise(
 
     def reached(change: FloatArray) -> FloatArray:
         moved = np.asarray(change @ weights.W_dec @ weights.W_enc.T, np.float32)
-        return _activations(pre_act + moved, weights.k)
+        return _activations(pre_act + moved, weights)
 
     def error(found: FloatArray) -> npt.NDArray[np.float64]:
         return np.square(found - goal).sum(1, dtype=np.float64) / size
@@ -103,27 +102,25 @@ def target_of(latents: npt.ArrayLike, edits: Mapping[int, float]) -> FloatArray:
     return target
 
 
-def steer_optimised(query: npt.ArrayLike, edits: Mapping[int, float], weights: Weights) -> Steered:
-    """Steer a query (d_in,) by optimised latents; edits as in ``sae.steer.steer``, and the same errors.
+def optimised_shift(
+    x: FloatArray, before: Mapping[int, float], wanted: Mapping[int, float], weights: Weights
+) -> tuple[FloatArray, dict[int, float]]:
+    """How a query (d_in,) moves so that encoding it shows ``wanted`` instead of the activations ``before``.
 
-    The whole change is one direction of amount 1, so that a search keeps one column for it. Edits that change
-    nothing give the query itself.
+    Returns the shift float32 (d_in,) in embedding space, one direction for a search to keep one column of, and
+    the activations that it amounts to.
     """
-    plain = steer(query, edits, weights)
-    if not plain.directions:
-        return plain
-    x: FloatArray = np.asarray(query, dtype=np.float32)
     latents = np.zeros(weights.n_latents, np.float32)
-    latents[list(plain.latents)] = list(plain.latents.values())
-    change = optimise(x[None], target_of(latents, edits)[None], weights).change[0]
+    latents[list(before)] = list(before.values())
+    change = optimise(x[None], target_of(latents, wanted)[None], weights).change[0]
     shift = (change @ weights.W_dec * np.float32(weights.scale)).astype(np.float32)
-    vector = x + shift
-    return Steered(vector, cosine(x, vector), x, [shift], [1.0], plain.latents)
+    after = latents + change
+    return shift, {int(f): float(after[f]) for f in np.flatnonzero(after)}
 
 
-def _activations(pre_act: FloatArray, k: int) -> FloatArray:
+def _activations(pre_act: FloatArray, weights: Weights) -> FloatArray:
     """Dense latents (n, n_latents) of pre-activations: top-k, then ReLU."""
-    values, indices = top_k(pre_act, k)
+    values, indices = activate(pre_act, weights)
     latents = np.zeros_like(pre_act)
     np.put_along_axis(latents, indices.astype(np.int64), values, axis=1)
     return latents

@@ -21,6 +21,7 @@ MIN_DOCUMENTS = 6
 MAX_SHARE = 0.2
 MAX_PHRASES = 30_000
 SEPARATOR = "; "
+LONE_NOUN, MODIFIER = 1, 2
 _STEPS = 5
 
 
@@ -28,13 +29,16 @@ _STEPS = 5
 class Phrases:
     """Phrases that may become labels, and all that is needed to compare any phrase with any document.
 
-    texts: as shown, distinct; stems: content words of each, reduced to stems; contains: (n_documents,
+    texts: as shown, distinct; stems: content words of each, reduced to stems; lone: (n_phrases,) 0, or
+    LONE_NOUN or MODIFIER for words that make a label only where many of a feature's documents have them, see
+    :func:`sae.readability.lone_words`; contains: (n_documents,
     n_phrases) CSC of ones, by_document the same by row; share: (n_phrases,) share of documents; vectors: see
     :class:`PhraseVectors`; space: the corpus.
     """
 
     texts: list[str]
     stems: list[frozenset[str]]
+    lone: npt.NDArray[np.int8]
     contains: sparse.csc_matrix
     by_document: sparse.csr_matrix
     share: npt.NDArray[np.float32]
@@ -123,7 +127,7 @@ def prepare_phrases(
     report(1, _STEPS, "counting phrases")
     ngrams = find_ngrams(tokens, min(min_documents, max(2, len(texts) // 20)), MAX_SHARE * len(texts))
     report(2, _STEPS, f"choosing among {len(ngrams.keys):,} phrases")
-    ngrams, shown = _sift(ngrams, tokens, rows, max_phrases)
+    ngrams, shown, lone = _sift(ngrams, tokens, rows, max_phrases)
     report(3, _STEPS, f"embedding {len(shown):,} phrases")
     document_words, vocabulary = _document_words(tokens)
     if embed is None:
@@ -143,6 +147,7 @@ def prepare_phrases(
     return Phrases(
         texts=shown,
         stems=[frozenset(stem(word) for word in key) for key in keys],
+        lone=lone,
         contains=ngrams.contains,
         by_document=ngrams.contains.tocsr(),
         share=share.astype(np.float32),
@@ -157,16 +162,24 @@ def prepare_phrases(
 
 def _sift(
     ngrams: Ngrams, tokens: Tokens, embeddings: npt.NDArray[np.float32], max_phrases: int
-) -> tuple[Ngrams, list[str]]:
-    """The phrases that read well and whose documents have something in common; their written forms."""
+) -> tuple[Ngrams, list[str], npt.NDArray[np.int8]]:
+    """The phrases that read well and whose documents have something in common, and lone words; their written
+    forms; which are lone words.
+    """
     centred = embeddings - embeddings.mean(0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
     coherences = readability.coherence(ngrams.contains, centred)
-    allowed = readability.reads_well(ngrams, tokens, readability.word_statistics(tokens))
+    statistics = readability.word_statistics(tokens)
+    allowed = readability.reads_well(ngrams, tokens, statistics)
     allowed &= coherences > readability.MIN_COHERENCE
     allowed &= ~readability.loose_link(ngrams, tokens)
     allowed &= ~readability.empty_modifier(ngrams, coherences)
-    allowed &= ~readability.part_of_longer(ngrams, allowed)
+    covered = readability.part_of_longer(ngrams, allowed)
+    allowed &= ~covered
+    nouns, modifiers = readability.lone_words(ngrams, tokens, statistics)
+    neither = covered | allowed | (coherences <= readability.MIN_LONE_COHERENCE)
+    lone = np.where(neither, 0, LONE_NOUN * nouns + MODIFIER * modifiers).astype(np.int8)
+    allowed |= lone > 0
     written = readability.written_forms(ngrams, tokens)
     kept = np.flatnonzero(allowed)
     if len(kept) > max_phrases:
@@ -182,7 +195,7 @@ def _sift(
         [ngrams.hyphens[i] for i in chosen],
         ngrams.contains[:, chosen],
     )
-    return sifted, [written[i] for i in chosen]
+    return sifted, [written[i] for i in chosen], lone[chosen]
 
 
 def _document_words(tokens: Tokens) -> tuple[sparse.csr_matrix, dict[str, int]]:

@@ -21,6 +21,7 @@ _MAX_OF_ALONE = 0.40  # "presence (of)", "end (of)" do not stand alone
 _MAX_ARTICLE_AFTER = 0.15  # "predict the ...", "maintain a ..."
 _MAX_ADJECTIVE_ALONE = 0.5
 MIN_COHERENCE = 0.05
+MIN_LONE_COHERENCE = 0.02  # "general" and "level" lie below, "binary" and "phase" above
 _FRAGMENT_SHARE = 0.7
 _FIXED_SHARE = 0.25  # a modifier used so often with its noun is a fixed expression: "time series"
 _MODIFIER_GAIN = 1.05
@@ -69,19 +70,39 @@ def word_statistics(tokens: Tokens) -> WordStatistics:
 
 def reads_well(ngrams: Ngrams, tokens: Tokens, statistics: WordStatistics) -> np.ndarray:
     """(n_phrases,) bool: may the phrase be shown; it ends like a noun, does not begin like a verb."""
+    last = np.asarray([form[-1] for form in ngrams.forms], np.int64)
+    alone = np.asarray([len(form) == 1 for form in ngrams.forms], bool)
+    return (
+        no_verb(ngrams, tokens, statistics)
+        & (statistics.ends_run[last] >= _MIN_ENDS_RUN)
+        & ~(alone & (statistics.before_of[last] > _MAX_OF_ALONE))
+        & ~(alone & (statistics.ends_run[last] < _MAX_ADJECTIVE_ALONE))
+    )
+
+
+def lone_words(ngrams: Ngrams, tokens: Tokens, statistics: WordStatistics) -> tuple[np.ndarray, np.ndarray]:
+    """Single words that do not read well by themselves but are no verbs. Two (n_phrases,) bool arrays.
+
+    nouns: at home before other nouns ("memory") or asking for one ("influence (of)"); modifiers ("implicit").
+    """
+    last = np.asarray([form[-1] for form in ngrams.forms], np.int64)
+    alone = np.asarray([len(form) == 1 for form in ngrams.forms], bool)
+    lone = alone & no_verb(ngrams, tokens, statistics) & ~reads_well(ngrams, tokens, statistics)
+    noun = statistics.ends_run[last] >= _MIN_ENDS_RUN
+    return lone & noun, lone & ~noun
+
+
+def no_verb(ngrams: Ngrams, tokens: Tokens, statistics: WordStatistics) -> np.ndarray:
+    """(n_phrases,) bool: neither the first nor the last word is used like a verb or participle."""
     forms = ngrams.forms
     first = np.asarray([form[0] for form in forms], np.int64)
     last = np.asarray([form[-1] for form in forms], np.int64)
-    alone = np.asarray([len(form) == 1 for form in forms], bool)
     participle = np.asarray([tokens.lowers[form[-1]].endswith("ed") for form in forms], bool)
     return (
-        (statistics.ends_run[last] >= _MIN_ENDS_RUN)
-        & (statistics.after_verb_mark[last] < _MAX_VERB_LAST)
+        (statistics.after_verb_mark[last] < _MAX_VERB_LAST)
         & (statistics.after_verb_mark[first] < _MAX_VERB_FIRST)
         & (statistics.before_article[last] < _MAX_ARTICLE_AFTER)
         & (statistics.before_to[last] < _MAX_TO_LAST)
-        & ~(alone & (statistics.before_of[last] > _MAX_OF_ALONE))
-        & ~(alone & (statistics.ends_run[last] < _MAX_ADJECTIVE_ALONE))
         & ~participle
     )
 

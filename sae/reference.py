@@ -7,12 +7,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sae.calibrate import threshold_of
 from sae.config import SAEConfig, TrainConfig
 from sae.data import FloatArray, Standardisation, normal_quantiles
 from sae.encode import IndexArray
 from sae.initialise import Parameters
 from sae.loss import Losses, batch_losses
 from sae.model import PARAMETER_NAMES, TopKSAE
+from sae.peers import ALONE, Peers
 from sae.stepper import ADAM_BETAS, ADAM_EPSILON, State, StepReport
 
 
@@ -30,7 +32,8 @@ def remove_parallel_gradient(W_dec: torch.nn.Parameter) -> None:
 class ReferenceStepper:
     """A ``Stepper`` that says in PyTorch what a step is.
 
-    ``normaliser`` is the MSE of predicting the mean over the training rows: 1 after standardisation.
+    ``normaliser`` is the MSE of predicting the mean over the training rows: 1 after standardisation. With
+    ``peers``, each process steps with its part of the batch, and all end with the same weights.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class ReferenceStepper:
         dead_after: int,
         device: torch.device | str = "cpu",
         normaliser: float = 1.0,
+        peers: Peers = ALONE,
     ) -> None:
+        self.peers = peers
         self.train_config = train_config
         self.normaliser = normaliser
         self.dead_after = dead_after
@@ -52,6 +57,8 @@ class ReferenceStepper:
         for name in PARAMETER_NAMES:
             getattr(self.sae, name).data.copy_(torch.from_numpy(getattr(parameters, name)))
         self.sae.to(self.device)
+        for parameter in self.sae.parameters():
+            peers.from_first(parameter.data)
         self.mean = torch.from_numpy(standardisation.mean).to(self.device, dtype)
         self.inverse_scale = float(np.float32(1 / standardisation.scale))
         self.quantiles = torch.from_numpy(normal_quantiles()).to(self.device, dtype)
@@ -76,11 +83,16 @@ class ReferenceStepper:
     def gradients(self, rows: npt.NDArray[np.floating], noise: npt.NDArray[np.uint16] | None) -> Losses:
         """Fill every parameter's ``grad`` with that of the loss, before projection and clipping."""
         z = self._standardised(rows)
-        dead_before = self.since_active + len(z) >= self.dead_after
-        losses = batch_losses(self.sae, z, self._encoder_input(z, noise), self.normaliser, dead_before)
+        n = self.peers.total_count(len(z))
+        dead_before = self.since_active + n >= self.dead_after
+        noisy = self._encoder_input(z, noise)
+        losses = batch_losses(self.sae, z, noisy, self.normaliser, dead_before, n, self.peers)
         self.adam.zero_grad(set_to_none=True)
         losses.total.backward()
-        self.since_active += len(z)
+        for parameter in self.sae.parameters():
+            assert parameter.grad is not None
+            self.peers.total(parameter.grad)
+        self.since_active += n
         self.since_active[losses.active] = 0
         return losses
 
@@ -96,17 +108,22 @@ class ReferenceStepper:
             self.sae.W_enc.mul_(1 - learning_rate * self.train_config.encoder_decay)
             self.adam.step()
             self.sae.W_dec.div_(self.sae.W_dec.norm(dim=1, keepdim=True))
+        sums = self.peers.total(torch.stack([losses.total, losses.aux, losses.reconstruction]).detach())
+        loss, aux_loss, fvu = sums.tolist()
         return StepReport(
-            loss=losses.total.item(),
-            aux_loss=losses.aux.item(),
-            fvu=losses.reconstruction.item(),
+            loss=loss,
+            aux_loss=aux_loss,
+            fvu=fvu,
             dead=int((self.since_active >= self.dead_after).sum()),
         )
 
     @torch.no_grad()
     def encode(self, rows: npt.NDArray[np.floating]) -> tuple[FloatArray, IndexArray]:
         top_acts, top_indices = self.sae.encode(self._standardised(rows))
-        return top_acts.cpu().numpy(), top_indices.cpu().numpy().astype(np.int32)
+        acts = top_acts.cpu().numpy()
+        if self.sae.config.batch_topk:  # no threshold is known before the end of training: these rows' own
+            acts = acts * (acts >= threshold_of(acts, self.sae.config.k))
+        return acts, top_indices.cpu().numpy().astype(np.int32)
 
     def parameters(self) -> Parameters:
         return Parameters(

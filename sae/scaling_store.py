@@ -22,6 +22,16 @@ def curves(corpus: Corpus) -> pa.Table:
     return read_table(corpus.table(schema.SCALING_CURVES), schema.SCALING_CURVE_COLUMNS)
 
 
+def has_cosines(corpus: Corpus) -> bool:
+    """Whether the build compared the grid's SAEs with each other."""
+    return (corpus.path / schema.SCALING_COSINES).is_file()
+
+
+def cosines(corpus: Corpus) -> pa.Table:
+    """Nearest features between neighbours in the grid (schema.SCALING_COSINE_COLUMNS)."""
+    return read_table(corpus.table(schema.SCALING_COSINES), schema.SCALING_COSINE_COLUMNS)
+
+
 def fits(corpus: Corpus) -> pa.Table:
     """One row a fitted law (schema.SCALING_FIT_COLUMNS); a law without enough points has none."""
     return read_table(corpus.table(schema.SCALING_FITS), schema.SCALING_FIT_COLUMNS)

@@ -32,7 +32,10 @@ RowArray = npt.NDArray[np.int64]
 # Matrix entries converted to float at once. 512 KB of float32 stay in the processor's cache, and a product of
 # this size is not spread over threads, which costs twenty times the work itself on a busy processor.
 _BLOCK_ENTRIES = 1 << 17
+_PIECE = 1 << 15  # scores added up at once
+_SCAN = 256  # scores whose maximum stands for them in a first look
 _COLUMN_BYTES = 48 << 20  # columns E·w kept for all sessions together
+_RESTS = 8  # sums kept of all columns but the one that moves
 _LEVELS = 127  # the largest coarse entry of a row
 _UNIT_ROUNDOFF = 2.0**-24
 _SHORTEST = 1e-4  # a steered query outside 1e-4 … 1e4 is scaled before it is searched
@@ -85,7 +88,8 @@ def quantise(embeddings: np.ndarray) -> tuple[npt.NDArray[np.int8], FloatArray]:
 class Searcher:
     """Exact cosine search over one corpus. Safe to share between threads.
 
-    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 48 MB of them.
+    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 48 MB of them, and
+    for eight sums of columns.
     """
 
     def __init__(self, corpus: SearchableCorpus) -> None:
@@ -99,6 +103,8 @@ class Searcher:
         self._max_lost = float(self._lost.max(initial=0))
         self._columns: OrderedDict[bytes, FloatArray] = OrderedDict()
         self._max_columns = max(8, _COLUMN_BYTES // max(1, 4 * self.n_documents))
+        self._rests: OrderedDict[tuple[tuple[bytes, float], ...], FloatArray] = OrderedDict()
+        self._shares: OrderedDict[tuple[bytes, ...], tuple[float, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def search(
@@ -127,11 +133,37 @@ class Searcher:
             return self.search(query, n, allowed)
         parts = [steered.base, *steered.directions]
         shares = [1.0, *steered.amounts]
-        coarse = np.zeros(self.n_documents, np.float32)
-        for share, column in zip(shares, self.columns(parts), strict=True):
-            coarse += np.float32(share) * column
+        coarse = self._summed(parts, shares)
         reach = sum(abs(share) * _length(part) for share, part in zip(shares, parts, strict=True))
         return self._best(coarse, query, _length(query), reach * len(parts), n, allowed)
+
+    def _summed(self, parts: Sequence[np.ndarray], shares: Sequence[float]) -> FloatArray:
+        """Coarse scores Σ shares[i] · E·parts[i]. What stays while one share changes, as when a slider is dragged,
+        is summed once, so that a move costs the same however many features are edited."""
+        columns = self.columns(parts)
+        if len(parts) < 3:
+            return _weighted_sum(columns, shares)
+        names = tuple(np.asarray(part, np.float32).tobytes() for part in parts)
+        terms = tuple(zip(names, shares, strict=True))
+        with self._lock:
+            last = self._shares.get(names, ())
+            moved = next(
+                (i for i, pair in enumerate(zip(shares, last, strict=False)) if pair[0] != pair[1]),
+                len(parts) - 1,
+            )
+            self._shares[names] = tuple(shares)
+            still = terms[:moved] + terms[moved + 1 :]
+            rest = self._rests.pop(still, None)
+        if rest is None:
+            kept = [i for i in range(len(parts)) if i != moved]
+            rest = _weighted_sum([columns[i] for i in kept], [shares[i] for i in kept])
+        with self._lock:
+            self._rests[still] = rest
+            while len(self._rests) > _RESTS:
+                self._rests.popitem(last=False)
+            while len(self._shares) > 4 * _RESTS:
+                self._shares.popitem(last=False)
+        return _weighted_sum([rest, columns[moved]], [1.0, shares[moved]])
 
     def columns(self, vectors: Sequence[np.ndarray]) -> list[FloatArray]:
         """Coarse scores E·v float32 (n_documents,) of each vector, kept until newer ones need their room."""
@@ -206,18 +238,44 @@ class Searcher:
         # A sum of d products is off by at most d · roundoff of the summands' lengths; doubled for the
         # products, the weighted sum, the query's own rounding and the last rounding of an exact score.
         rounding = 2 * (self.d_in + 16) * _UNIT_ROUNDOFF * (1 + self._max_lost) * max(reach, length)
-        bound = self._lost * np.float32(length * (1 + 1e-6)) + np.float32(rounding)
-        lower = coarse - bound
+        slope = np.float32(length * (1 + 1e-6))
+        widest = np.float32(1.0001) * (np.float32(self._max_lost) * slope + np.float32(rounding))
         if allowed is not None:
-            lower[~allowed] = -np.inf
-        threshold = np.partition(lower, -n)[-n]
-        candidates = coarse + bound >= threshold
-        if allowed is not None:
-            candidates &= allowed
-        rows = np.flatnonzero(candidates)
+            coarse = np.where(allowed, coarse, np.float32(-np.inf))
+        # n rows score at least ``sure`` less ``widest``; a row whose upper end is below that is out.
+        near = np.flatnonzero(coarse >= _sure(coarse, n) - 2 * widest)
+        scores = coarse[near]
+        bound = self._lost[near] * slope + np.float32(rounding)
+        lower = scores - bound
+        rows = near[(scores + bound >= np.partition(lower, -n)[-n]) & (scores > -np.inf)]
         scores = self.exact(query, rows)
         best = np.lexsort((rows, -scores))[:n]
         return rows[best], scores[best]
+
+
+def _sure(coarse: FloatArray, n: int) -> np.float32:
+    """A value that at least n entries reach: the n-th largest maximum of a block, where there are so many."""
+    size = max(1, min(_SCAN, len(coarse) // (8 * n)))
+    if size == 1:
+        return np.float32(np.partition(coarse, -n)[-n])
+    whole = len(coarse) // size * size
+    maxima = coarse[:whole].reshape(-1, size).max(axis=1)
+    return np.float32(np.partition(maxima, -n)[-n])
+
+
+def _weighted_sum(columns: Sequence[FloatArray], shares: Sequence[float]) -> FloatArray:
+    """Σ shares[i] · columns[i], float32 (n,), in pieces that stay in the processor's cache."""
+    total = np.empty_like(columns[0])
+    spare = np.empty(min(len(total), _PIECE), np.float32)
+    for start in range(0, len(total), _PIECE):
+        piece = slice(start, min(len(total), start + _PIECE))
+        into = total[piece]
+        np.multiply(columns[0][piece], np.float32(shares[0]), out=into)
+        for column, share in zip(columns[1:], shares[1:], strict=True):
+            product = spare[: len(into)]
+            np.multiply(column[piece], np.float32(share), out=product)
+            into += product
+    return total
 
 
 def _length(vector: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sae import kernels, topk
+from sae.crew import share
 
 Array = npt.NDArray[Any]
 
@@ -36,6 +38,27 @@ class Buffers:
     def own(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """The same, one for each thread."""
         return self(f"{name}.{threading.get_ident()}", shape, dtype)
+
+
+SCREEN_PIECES = 8
+"""Pieces of latents in which a batch is multiplied: each packs its weights once, for all documents."""
+PIECE_ROWS = 256
+"""Documents rounded, or selected from, in one piece."""
+BATCH_ROWS = 1024
+"""Documents multiplied at once where any number is selected from."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A batch times W_enc in bfloat16; views of buffers that the next batch writes over."""
+
+    product: Array
+    """(n, n_latents) uint16: bits, without latent_bias."""
+    norms: Array
+    """(n, 2): norm of each row of the batch, and of what rounding took from it."""
+
+    def __getitem__(self, rows: slice) -> "Screened":
+        return Screened(self.product[rows], self.norms[rows])
 
 
 def _bfloat16(bits: Array) -> torch.Tensor:
@@ -75,21 +98,45 @@ class Selector:
         if self.screen:
             self._largest_norms = self.shadow[1].max(axis=0)
 
-    def select(self, x: Array, top_acts: Array, top_indices: Array) -> None:
-        """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order."""
+    def multiply(self, x: Array, threads: int | None = 1) -> Screened | None:
+        """The screen's product for a batch ``x`` (n, d_in), shared out over threads; None without a screen."""
+        if not self.screen:
+            return None
+        n, n_latents = len(x), len(self.W_enc)
+        rounded = self._buffer("rounded", x.shape, np.uint16)
+        found = Screened(
+            self._buffer("screened", (n, n_latents), np.uint16), self._buffer("norms", (n, 2), np.float32)
+        )
+
+        def round_piece(piece: int) -> None:
+            rows = slice(piece * PIECE_ROWS, (piece + 1) * PIECE_ROWS)
+            kernels.round_rows(x[rows], rounded[rows], found.norms[rows])
+
+        def multiply_piece(piece: int) -> None:
+            first, last = (n_latents * edge // SCREEN_PIECES for edge in (piece, piece + 1))
+            if last > first:
+                weights, out = self.shadow[0][first:last], found.product[:, first:last]
+                torch.mm(_bfloat16(rounded), _bfloat16(weights).t(), out=_bfloat16(out))
+
+        share(round_piece, -(-n // PIECE_ROWS), threads)
+        share(multiply_piece, SCREEN_PIECES, threads)
+        return found
+
+    def select(self, x: Array, top_acts: Array, top_indices: Array, screened: Screened | None = None) -> None:
+        """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order.
+
+        ``screened``: the part of ``multiply`` that belongs to these rows, where they are part of a batch.
+        """
         if not self.screen:
             self._select_exactly(x, top_acts, top_indices)
             return
+        screened = screened or self.multiply(x)
+        assert screened is not None
         n = len(x)
-        rounded = self._buffer.own("rounded", x.shape, np.uint16)
-        norms = self._buffer.own("norms", (n, 2), np.float32)
-        kernels.round_rows(x, rounded, norms)
-        screened = self._buffer.own("screened", (n, len(self.W_enc)), np.uint16)
-        torch.mm(_bfloat16(rounded), _bfloat16(self.shadow[0]).t(), out=_bfloat16(screened))
         uncertain = self._buffer.own("uncertain", (n,), np.uint8)
         topk.screen_rows(
-            screened, self.latent_bias, x, norms, self.W_enc, self._largest_norms, self.k, self.block_length,
-            top_acts, top_indices, uncertain,
+            screened.product, self.latent_bias, x, screened.norms, self.W_enc, self._largest_norms, self.k,
+            self.block_length, top_acts, top_indices, uncertain,
         )  # fmt: skip
         again = np.flatnonzero(uncertain)
         if len(again):
@@ -98,6 +145,19 @@ class Selector:
             indices = np.empty((len(again), self.k), np.int32)
             self._select_exactly(x[again], acts, indices)
             top_acts[again], top_indices[again] = acts, indices
+
+    def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
+        """The same for any number of rows, shared out over threads (None: all processors)."""
+        for start in range(0, len(x), BATCH_ROWS):
+            batch = x[start : start + BATCH_ROWS]
+            screened = self.multiply(batch, threads)
+
+            def piece(number: int, start: int = start, screened: Screened | None = screened) -> None:
+                part = slice(number * PIECE_ROWS, (number + 1) * PIECE_ROWS)
+                rows = slice(start + part.start, min(start + part.stop, start + BATCH_ROWS, len(x)))
+                self.select(x[rows], top_acts[rows], top_indices[rows], screened and screened[part])
+
+            share(piece, -(-len(batch) // PIECE_ROWS), threads)
 
     def _select_exactly(self, x: Array, top_acts: Array, top_indices: Array) -> None:
         pre_act = self._buffer.own("pre_act", (len(x), len(self.W_enc)))

@@ -167,9 +167,10 @@ def inside(build: Path, path: str) -> Path:
 
 
 def map_matrix(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Memory-map a ``.npy`` file that holds exactly this dtype and shape, in C order.
+    """Memory-map a ``.npy`` file that holds exactly this dtype and shape, in C order; read it when it is small.
 
     NumPy's own opener would also unpack archives; here the header is read first and nothing else is believed.
+    A small file is read, since a mapped one that somebody truncates ends the process.
     """
     with path.open("rb") as file:
         if np.lib.format.read_magic(file) != (1, 0):
@@ -177,10 +178,15 @@ def map_matrix(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         found = np.lib.format.read_array_header_1_0(file, max_header_size=1000)
         start = file.tell()
         size = os.fstat(file.fileno()).st_size
-    if found != (shape, False, np.dtype(dtype)):
-        raise ValueError(f"holds {found[2]} {found[0]} instead of {dtype} {shape}")
-    if size != start + math.prod(shape) * np.dtype(dtype).itemsize:
-        raise ValueError("has another size than its header says")
+        if found != (shape, False, np.dtype(dtype)):
+            raise ValueError(f"holds {found[2]} {found[0]} instead of {dtype} {shape}")
+        if size != start + math.prod(shape) * np.dtype(dtype).itemsize:
+            raise ValueError("has another size than its header says")
+        if size <= limits.COPIED_BYTES:
+            data = file.read(size - start)
+            if len(data) != size - start:
+                raise ValueError("was cut while it was read")
+            return np.frombuffer(data, dtype).reshape(shape)
     return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
 
 

@@ -101,11 +101,11 @@ class ArrayCheck:
         self._sound[shard] = identity
 
 
-def check_group(folder: Path, attributes: tuple[str, ...]) -> dict[str, Any]:
-    """The attributes of a group; exactly the named ones, each a number."""
+def check_group(folder: Path, attributes: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The attributes of a group; exactly the named ones, beside them at most the optional ones."""
     found = _metadata(folder)
     values = found.get("attributes")
-    if not isinstance(values, dict) or set(values) != set(attributes):
+    if not isinstance(values, dict) or set(values) - set(optional) != set(attributes):
         raise ValueError(f"its attributes are not {list(attributes)}")
     if {**found, "attributes": {}} != {"attributes": {}, "zarr_format": 3, "node_type": "group"}:
         raise ValueError("its metadata are not those that Sextant writes")

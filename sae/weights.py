@@ -10,17 +10,25 @@ from sae.arrays import Group, write_group
 from sae.encode import Weights
 from sae.manifest import StoreError
 
+_THRESHOLD = "threshold"
+"""Attribute of an SAE trained with BatchTopK, beside schema.SAE_ATTRIBUTES; other SAEs have none."""
+
 
 def write_weights(path: Path, weights: Weights) -> None:
-    """Write a Zarr group with the arrays of schema.SAE_ARRAYS and k and scale as attributes."""
+    """Write a Zarr group with the arrays of schema.SAE_ARRAYS, k and scale as attributes, and a threshold where
+    there is one."""
     arrays = {name: getattr(weights, name) for name in schema.SAE_ARRAYS}
-    write_group(path, arrays, schema.SAE_ARRAYS, k=weights.k, scale=float(weights.scale))
+    attributes = {"k": weights.k, "scale": float(weights.scale)}
+    if weights.threshold:
+        attributes[_THRESHOLD] = float(weights.threshold)
+    write_group(path, arrays, schema.SAE_ARRAYS, **attributes)
 
 
 def read_weights(path: Path, d_in: int | None = None, n_latents: int | None = None) -> Weights:
     """Read what write_weights wrote. Raises StoreError unless shapes agree and every number is finite."""
-    group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES)
+    group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES, (_THRESHOLD,))
     k, scale = group.attributes["k"], group.attributes["scale"]
+    threshold = group.attributes.get(_THRESHOLD, 0.0)
     found = group.shape("W_enc")
     rows, width = found if len(found) == 2 else (0, 0)
     shapes = {"W_dec": (rows, width), "pre_bias": (width,), "latent_bias": (rows,), "mean": (width,)}
@@ -33,8 +41,11 @@ def read_weights(path: Path, d_in: int | None = None, n_latents: int | None = No
         and isinstance(scale, float)
         and math.isfinite(scale)
         and scale > 0
+        and isinstance(threshold, float)
+        and math.isfinite(threshold)
+        and threshold >= 0
     )
     arrays = {name: group.read(name) for name in schema.SAE_ARRAYS} if sound else {}
     if not sound or not all(np.isfinite(array).all() for array in arrays.values()):
         raise StoreError(f"{path} does not hold a valid SAE. Run `make verify` to list every damaged file.")
-    return Weights(**arrays, scale=scale, k=k)
+    return Weights(**arrays, scale=scale, k=k, threshold=threshold)

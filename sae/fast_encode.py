@@ -1,0 +1,64 @@
+"""Encoding a corpus with the training step's selection: the same latents as ``sae.encode``, several times faster."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sae.crew import share
+from sae.encode import FloatArray, IndexArray, Weights
+from sae.selector import BATCH_ROWS, PIECE_ROWS, Selector, has_bfloat16_units
+from sae.topk import order_rows
+
+
+class FastEncoder:
+    """Encodes raw embeddings with ``weights``, which must not change.
+
+    ``screen``: select by a bfloat16 product and compute the candidates again in float32, None where the
+    processor has bfloat16 units. ``threads``: None for all processors; no result depends on it. ValueError for
+    weights with a threshold (BatchTopK), which it does not apply.
+    """
+
+    def __init__(self, weights: Weights, screen: bool | None = None, threads: int | None = None) -> None:
+        if weights.threshold > 0:
+            raise ValueError("weights with a threshold are encoded by sae.encode.encode")
+        self.weights, self.threads = weights, threads
+        use_screen = has_bfloat16_units() if screen is None else screen
+        W_enc = np.ascontiguousarray(weights.W_enc, np.float32)
+        latent_bias = np.ascontiguousarray(weights.latent_bias, np.float32)
+        self.selector = Selector(W_enc, latent_bias, weights.k, screen=use_screen)
+
+    def __call__(self, x: npt.ArrayLike) -> tuple[FloatArray, IndexArray]:
+        """Latents of raw embeddings ``x`` (n, d_in), as ``sae.encode.encode`` returns them.
+
+        ``top_acts`` (n, k) float32 from large to small, ``top_indices`` (n, k) int32; equal activations are
+        ordered by index. ValueError for another shape.
+        """
+        rows, weights = np.asarray(x), self.weights
+        if rows.ndim != 2 or rows.shape[1] != weights.d_in:
+            raise ValueError(f"x has shape {rows.shape}, expected (n, {weights.d_in})")
+        top_acts = np.empty((len(rows), weights.k), np.float32)
+        top_indices = np.empty((len(rows), weights.k), np.int32)
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = slice(start, start + BATCH_ROWS)
+            self._encode_batch(rows[batch], top_acts[batch], top_indices[batch])
+        return top_acts, top_indices
+
+    def _encode_batch(self, rows: npt.NDArray[Any], top_acts: FloatArray, top_indices: IndexArray) -> None:
+        weights, scale = self.weights, np.float32(self.weights.scale)
+        x = np.empty(rows.shape, np.float32)
+        parts = [slice(first, first + PIECE_ROWS) for first in range(0, len(rows), PIECE_ROWS)]
+
+        def centre(number: int) -> None:
+            part = parts[number]
+            np.subtract(rows[part], weights.mean, out=x[part], dtype=np.float32)
+            x[part] /= scale
+            x[part] -= weights.pre_bias
+
+        share(centre, len(parts), self.threads)
+        self.selector.select_batch(x, top_acts, top_indices, self.threads)
+        share(
+            lambda number: order_rows(top_acts[parts[number]], top_indices[parts[number]]),
+            len(parts),
+            self.threads,
+        )
