@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from build.config import BuildConfig, load_profile, profile_names, with_files
+from build.config import BuildConfig, load_profile, profile_names, with_files, with_queries
 from build.display import Display, duration, fail
 from sae.errors import UserError
 
@@ -43,10 +43,21 @@ def main(
         int | None, typer.Option(min=1, help="Read at most this many documents of each --corpus.")
     ] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="Example queries for the search page, one a line.")
+        list[str] | None,
+        typer.Option(
+            help="A file of queries, one a line, to offer on the search page and to evaluate with; NAME=FILE for "
+            "one corpus only. Repeatable."
+        ),
     ] = None,
     only: Annotated[
         str | None, typer.Option(help="Run one stage and what it needs; switch nothing over.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a dask.distributed scheduler, as in tcp://host:8786: its workers embed, encode and "
+            "count. They run in this project's folder and see --out under the same path."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
     plain: Annotated[
@@ -69,10 +80,11 @@ def main(
         config = load_profile(profile)
         if corpus:
             options = _file_options(column or [], category, limit)
-            config = with_files(config, corpus, options, _read_queries(queries))
-        elif column or category or limit or queries:
-            raise UserError("--column, --category, --limit and --queries go with --corpus FILE.")
-        _build(config, out, only, dry_run, Display(plain=True if plain else None))
+            config = with_files(config, corpus, options, ())
+        elif column or category or limit:
+            raise UserError("--column, --category and --limit go with --corpus FILE.")
+        config = with_queries(config, queries or [])
+        _build(config, out, only, dry_run, scheduler, Display(plain=True if plain else None))
     except UserError as error:
         fail(str(error))
         raise typer.Exit(1) from None
@@ -85,28 +97,47 @@ def main(
         raise typer.Exit(130) from None
 
 
-def _build(config: BuildConfig, out: Path, only: str | None, dry_run: bool, display: Display) -> None:
+def _build(
+    config: BuildConfig, out: Path, only: str | None, dry_run: bool, scheduler: str | None, display: Display
+) -> None:
     import time
 
+    from build import together
+    from build.chunks import OnCluster
     from build.embedders import make_embedder
+    from build.evaluation_llm import check_evaluation, evaluation_prices
+    from build.llm.announce import check_labeller, labelling_prices
     from build.plan import make_plan
     from build.plan import only as only_stage
     from build.runner import Runner
+    from build.training_options import check_training
 
     started = time.monotonic()
     embedder = make_embedder(config.embedder)
     jobs = make_plan(config, embedder.d_in)
     if only:
         jobs = only_stage(jobs, only)
-    runner = Runner(out, display)
+    if any(job.stage.name in together.TRAINING for job in jobs):
+        check_training(config)
+    begins = together.caller(jobs)
+    if not together.leading():
+        if not dry_run:
+            together.follow(jobs, Runner(out, display))
+        return
+    runner = Runner(out, display, OnCluster(scheduler) if scheduler and not dry_run else None, begins)
     if dry_run:
         for job in jobs:
             display.say(f"{'built' if runner.is_done(job) else 'to do'}  {job.title}")
         _say_price(jobs, runner, display)
+        for sentence in (*labelling_prices(jobs, runner), *evaluation_prices(jobs, runner)):
+            display.say(sentence)
         return
     if any(job.stage.name != "documents" for job in jobs):
         embedder.check()
+    check_labeller(config, {job.stage.name for job in jobs if not runner.is_done(job)})
+    check_evaluation(jobs, runner)
     build = runner.run(jobs, publish=only is None)
+    begins(None)
     if build is not None:
         display.say(f"{build} is ready after {duration(time.monotonic() - started)}.")
         display.say(f"Next: {next_command(out)}")
@@ -154,16 +185,6 @@ def _file_options(columns: list[str], category: str | None, limit: int | None) -
     if limit:
         options["limit"] = limit
     return options
-
-
-def _read_queries(path: Path | None) -> tuple[str, ...]:
-    if path is None:
-        return ()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The queries in {path} cannot be read ({error}).") from None
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 if __name__ == "__main__":

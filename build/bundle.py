@@ -20,9 +20,9 @@ _BLOCK = 1 << 20
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="An artifacts folder, or one build in it.")] = Path(
-        "artifacts"
-    ),
+    folder: Annotated[
+        str, typer.Argument(help="An artifacts folder, one build in it, or an address.")
+    ] = "artifacts",
     target: Annotated[
         Path | None, typer.Argument(help="The file to write; by default <build>.sextant.")
     ] = None,

@@ -2,12 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from build.query_files import read_queries
 from sae.errors import UserError
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -24,6 +26,7 @@ class CorpusConfig:
     title: str = ""  # Shown to readers; the name when empty.
     licence: str = "unknown"  # Terms under which the texts may be shared.
     examples: tuple[str, ...] = ()  # Queries offered on the search page; chosen from titles when empty.
+    queries: str = ""  # A file with more of them, one a line; read at once into `examples`.
     cleaning: dict[str, Any] = field(default_factory=dict)  # Departures from the cleaning policy.
 
 
@@ -38,15 +41,23 @@ class SAEPlan:
     documents_per_latent: float | None = (
         None  # Upper bound on n_latents from the number of training documents.
     )
+    prefix_shares: tuple[float, ...] | None = None  # Matryoshka: shares of n_latents that reconstruct alone.
+    batch_topk: bool = False  # k latents a document on average, told by a threshold; not exactly k.
 
     def __post_init__(self) -> None:
         if (self.k is None) == (self.k_share is None):
             raise UserError("Each [[saes]] entry needs either k or k_share, and not both.")
         if (self.n_latents is None) == (self.n_ratio is None):
             raise UserError("Each [[saes]] entry needs either n_latents or n_ratio, and not both.")
-        for name, value in vars(self).items():
+        for name in ("k", "k_share", "n_latents", "n_ratio", "documents_per_latent"):
+            value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UserError(f"A [[saes]] entry has {name} = {value}; it must be more than 0.")
+        shares = self.prefix_shares
+        if shares is not None and (not shares or min(shares) <= 0 or max(shares) > 1):
+            raise UserError(
+                f"A [[saes]] entry has prefix_shares = {list(shares)}; it must list shares above 0, up to 1."
+            )
 
     def active(self, d_in: int) -> int:
         """k for embeddings of width d_in."""
@@ -59,6 +70,12 @@ class SAEPlan:
             fed = int(n_documents / self.documents_per_latent) // 64 * 64
             wanted = min(wanted, max(64, fed))
         return max(wanted, 2 * self.active(d_in))
+
+    def prefixes(self, n_latents: int) -> tuple[int, ...] | None:
+        """``SAEConfig.prefixes`` for that many latents: the shares, rounded, and all of them."""
+        if self.prefix_shares is None:
+            return None
+        return tuple(sorted({*(max(1, round(share * n_latents)) for share in self.prefix_shares), n_latents}))
 
     def name(self, d_in: int) -> str:
         """SAE16, SAE32 and SAE64 at d_in 1536; the same scheme elsewhere."""
@@ -89,6 +106,22 @@ class GridConfig:
 
 
 @dataclass(frozen=True)
+class TuningConfig:
+    """Short runs for each corpus that choose how much noise the encoder sees in training."""
+
+    input_noise: tuple[float, ...]  # Amounts to try, in units of the corpus's scale.
+    steps: int = 300  # Training steps of each run.
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.input_noise, tuple) or not self.input_noise or min(self.input_noise) < 0:
+            raise UserError(
+                f"[tuning] input_noise is {self.input_noise!r}; it must be a list of numbers from 0 up."
+            )
+        if self.steps < 20:
+            raise UserError(f"[tuning] steps is {self.steps}; it must be at least 20.")
+
+
+@dataclass(frozen=True)
 class BuildConfig:
     """Everything that decides a build's content."""
 
@@ -97,10 +130,15 @@ class BuildConfig:
     saes: tuple[SAEPlan, ...]
     training: dict[str, Any]  # Fields of sae.config.TrainConfig.
     title: str = ""  # Shown on the About page.
+    maker: str = ""  # Who made the build, as the About page shows it: a person, a group, an address.
     families: dict[str, Any] = field(default_factory=dict)  # Fields of FamilyConfig and FeatureFilter.
     splitting: dict[str, Any] = field(default_factory=dict)  # Fields of sae.splitting.SplittingConfig.
     evaluation: dict[str, Any] = field(default_factory=dict)  # Fields of build.evaluate.EvaluationConfig.
+    labeller: dict[str, Any] = field(default_factory=dict)  # Fields of LabellerConfig and ServerConfig.
     grid: GridConfig | None = None  # Runs for scaling laws; none where the table is missing.
+    tuning: TuningConfig | None = (
+        None  # Runs that choose training.input_noise; the given one where it is missing.
+    )
     held_out: float = 0.05  # Share of documents never trained on, for the held-out error.
     seed: int = 0  # Of splits, labels and evidence.
     overrides: str = "labels.overrides.csv"  # Labels corrected by hand; used where the file exists.
@@ -139,10 +177,14 @@ def load_profile(name: str) -> BuildConfig:
     except OSError as error:
         raise UserError(f"The profile {path} cannot be read ({error.strerror}).") from None
     _known(BuildConfig, raw, str(path))
-    corpora = tuple(_make(CorpusConfig, table, f"{path}, [[corpora]]") for table in raw.pop("corpora", []))
+    corpora = tuple(
+        _with_queries(_make(CorpusConfig, table, f"{path}, [[corpora]]")) for table in raw.pop("corpora", [])
+    )
     saes = tuple(_make(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
     if "grid" in raw:
         raw["grid"] = _make(GridConfig, raw["grid"], f"{path}, [grid]")
+    if "tuning" in raw:
+        raw["tuning"] = _make(TuningConfig, raw["tuning"], f"{path}, [tuning]")
     defaults = {"embedder": {"kind": "minilm"}, "training": {}}
     return _make(BuildConfig, defaults | raw | {"corpora": corpora, "saes": saes}, str(path))
 
@@ -164,6 +206,39 @@ def with_files(
     )
     title = " and ".join(corpus.name for corpus in corpora)
     return replace(config, corpora=corpora, title=title)
+
+
+def with_queries(config: BuildConfig, given: Sequence[str]) -> BuildConfig:
+    """The profile with example queries from files: NAME=FILE for one corpus, FILE for all of them.
+
+    A file given for one corpus stands in place of one given for all.
+    """
+    names = [corpus.name for corpus in config.corpora]
+    found: dict[str, tuple[str, ...]] = {}
+    for_all: tuple[str, ...] = ()
+    for entry in given:
+        name, divided, path = entry.partition("=")
+        if not divided or Path(entry).is_file():
+            for_all += read_queries(Path(entry))
+        elif name in names:
+            found[name] = found.get(name, ()) + read_queries(Path(path))
+        else:
+            raise UserError(
+                f"--queries {entry!r} names the corpus {name!r}; there are {', '.join(names)}. "
+                "Write NAME=FILE for one corpus, FILE for all."
+            )
+    corpora = tuple(
+        replace(corpus, examples=chosen) if (chosen := found.get(corpus.name, for_all)) else corpus
+        for corpus in config.corpora
+    )
+    return replace(config, corpora=corpora)
+
+
+def _with_queries(corpus: CorpusConfig) -> CorpusConfig:
+    """The corpus with the queries of its file among its examples, so that a build depends on them, not on a path."""
+    if not corpus.queries:
+        return corpus
+    return replace(corpus, examples=corpus.examples + read_queries(Path(corpus.queries)), queries="")
 
 
 def _make(kind: type, table: dict[str, Any], where: str) -> Any:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from build.judge import Judge
+from build.llm.options import read_labeller
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group, write_table
@@ -56,7 +57,12 @@ def _compare(work: Work, judges: dict[str, Judge], one: str, other: str, sae: st
     labels, theirs = (table["label"].to_pylist() for table in features)
     lent = [theirs[found.nearest[i]] if found.cosines[i] >= LENT_FROM else "" for i in range(len(labels))]
     group = Group(work.input("encode", sae, one) / schema.LATENTS, schema.LATENT_ARRAYS)
-    scores = judges[one].features(group.read("top_acts"), group.read("top_indices"), lent)
+    top_acts, top_indices = group.read("top_acts"), group.read("top_indices")
+    scores = judges[one].features(top_acts, top_indices, lent)
+    if read_labeller(
+        work.target.config
+    ).asks:  # a difference of two Predictors would say nothing of the labels
+        features[0] = judges[one].features(top_acts, top_indices, labels)
     columns = _columns(sae, other, found, labels, theirs)
     for name, score in (("delta_pearson", "pearson_random"), ("delta_f1", "f1_random")):
         own, new = (t[score].to_numpy(zero_copy_only=False).astype(np.float64) for t in (features[0], scores))

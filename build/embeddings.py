@@ -29,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     work.cache.mkdir(parents=True, exist_ok=True)
     doc_ids = pq.read_table(documents, columns=["doc_id"])["doc_id"].to_pylist()
     cache = work.cache / "embeddings.sqlite"
-    found = embed_corpus(embedder, texts, cache, work.progress, doc_ids=doc_ids)
+    found = embed_corpus(embedder, texts, cache, work.progress, doc_ids=doc_ids, chunks=work.chunks)
     embeddings = found.astype(np.float16)
     np.save(work.out / schema.EMBEDDINGS, embeddings, allow_pickle=False)
     rows, scales = quantise(embeddings)

@@ -1,5 +1,7 @@
 """Stage: encode every document with a trained SAE; write the latents by document and by feature."""
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import numpy as np
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import write_group
-from sae.encode import encode
+from sae.encode import Weights, encode
 from sae.statistics import invert
 from sae.weights import read_weights
 
@@ -19,16 +21,35 @@ def settings(target: Target) -> object:
 
 
 def run(work: Work) -> dict[str, Any]:
-    weights = read_weights(work.input("train") / schema.SAE)
-    embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    n_documents = len(embeddings)
+    trained = (work.input("train") / schema.SAE).absolute()
+    embedded = (work.input("embeddings") / schema.EMBEDDINGS).absolute()
+    weights = read_weights(trained)
+    n_documents = len(_embeddings(str(embedded)))
     top_acts = np.empty((n_documents, weights.k), np.float16)
     top_indices = np.empty((n_documents, weights.k), np.int32)
-    for start in range(0, n_documents, _ROWS_AT_ONCE):
+    starts = range(0, n_documents, _ROWS_AT_ONCE)
+    parts = work.chunks.map(encoded, [(str(embedded), str(trained), start) for start in starts])
+    for start, part in zip(starts, parts, strict=True):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        top_acts[rows], top_indices[rows] = encode(embeddings[rows], weights)
+        top_acts[rows], top_indices[rows] = part
         work.progress(min(start + _ROWS_AT_ONCE, n_documents), n_documents, "")
     entries = invert(top_acts, top_indices, weights.n_latents)
     arrays = {"top_acts": top_acts, "top_indices": top_indices, **vars(entries)}
     write_group(work.out / schema.LATENTS, arrays, schema.LATENT_ARRAYS)
     return {}
+
+
+def encoded(embeddings: str, sae: str, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """``top_acts`` float16 and ``top_indices`` int32 (rows, k) of the rows from ``start`` on: one chunk."""
+    top_acts, top_indices = encode(_embeddings(embeddings)[start : start + _ROWS_AT_ONCE], _weights(sae))
+    return top_acts.astype(np.float16), top_indices
+
+
+def _embeddings(path: str) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+@lru_cache(maxsize=1)
+def _weights(path: str) -> Weights:
+    """Read once for many chunks; a stage's output never changes."""
+    return read_weights(Path(path))

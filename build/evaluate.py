@@ -1,17 +1,22 @@
 """Stage: does steering do what the labels say, what does it cost, and what is a feature worth?"""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
+from build.beir import fingerprint
 from build.embedders import make_embedder
 from build.evaluated_sae import EvaluatedSAE, Row
 from build.evaluation_corpus import EvaluationConfig, EvaluationCorpus
+from build.evaluation_llm import asked_server, asking
+from build.judged_retrieval import JudgedCollection
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import write_table
@@ -19,10 +24,18 @@ from sae.errors import UserError
 
 
 def read_options(target: Target) -> EvaluationConfig:
+    table = target.config.evaluation
+    if unknown := sorted(set(table) - {field.name for field in fields(EvaluationConfig)}):
+        known = ", ".join(field.name for field in fields(EvaluationConfig))
+        raise UserError(f"The profile's [evaluation] table has an unknown {unknown[0]!r}; known are {known}.")
     try:
-        return EvaluationConfig(**target.config.evaluation)
-    except TypeError as error:
-        raise UserError(f"The profile's [evaluation] table is wrong: {error}.") from None
+        return TypeAdapter(EvaluationConfig).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"The profile's [evaluation] {first['loc'][0] if first['loc'] else 'table'} is {first['input']!r}; "
+            f"{first['msg'].lower()}."
+        ) from None
 
 
 def settings(target: Target) -> object:
@@ -33,6 +46,11 @@ def settings(target: Target) -> object:
     return [
         target.config.seed, target.config.held_out, list(target.sae_names), list(target.corpus.examples),
         options.queries, options.documents, options.good, path, content, source,
+        [options.judge, options.judged_trials, options.judged_methods, options.judged_edits, options.judged_fidelities]
+        if options.judge else [], options.rewriter,
+        # With the budget, so that raising a reached one asks on; what was answered is known and costs nothing.
+        [asked_server(target.config), options.budget_usd] if options.asked else "",
+        fingerprint(folder) if (folder := options.collection(target.corpus.name)) else "",
     ]  # fmt: skip
 
 
@@ -46,10 +64,21 @@ def _run(work: Work) -> dict[str, Any]:
     if not make_embedder(work.target.config.embedder).can_embed_texts:
         work.say(f"{work.target.corpus.name} is not evaluated: its queries and labels cannot be embedded.")
         return {}
-    corpus = EvaluationCorpus(work, read_options(work.target))
+    options = read_options(work.target)
+    corpus = EvaluationCorpus(work, options)
+    facts: dict[str, Any] = {"evaluated": len(corpus.queries.texts)}
+    collection: JudgedCollection | None = None
+    if folder := options.collection(work.target.corpus.name):
+        work.progress(0, 1, f"embedding the test collection {folder.name}")
+        collection = JudgedCollection(folder, corpus.embed, options.documents, corpus.seed)
+        facts |= {"judged_queries": len(collection.queries)}
+        left_out = [f"{count:,} {what}" for what, count in collection.collection.left_out.items() if count]
+        if left_out:
+            work.say(f"{folder} is used without {', '.join(left_out)}.")
     out = work.out / schema.EVALUATION
     out.mkdir()
     names = work.target.sae_names
+    client, report = asking(work, options)
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
     for done, name in enumerate(names):
         found = EvaluatedSAE(corpus, work, name)
@@ -58,20 +87,25 @@ def _run(work: Work) -> dict[str, Any]:
             work.progress(done, len(names), f"{name}: {note}")
 
         parts: dict[str, Callable[[], list[Row]]] = {
-            schema.STEERING: partial(found.steering, say),
+            schema.STEERING: partial(found.steering, say, client),
             schema.OPTIMISATION: found.optimisation,
             schema.CONTOUR: found.contour,
             schema.RETRIEVAL: found.retrieval,
             schema.CATEGORIES: found.categories,
             schema.TRUTH: found.truth,
         }
+        if collection is not None:
+            parts[schema.JUDGED] = partial(collection.measure, found.weights)
         for table, make in parts.items():
             say(table.split(".")[0])
             tables[table] += [{"sae": name, **row} for row in make()]
+    report()
     for table, columns in _TABLES.items():
+        if table == schema.JUDGED and collection is None:
+            continue
         write_table(out / table, pa.Table.from_pylist(_finite(tables[table]), columns))
     work.progress(len(names), len(names), f"{len(corpus.queries.texts)} queries")
-    return {"evaluated": len(corpus.queries.texts)}
+    return facts
 
 
 _TABLES = {
@@ -81,6 +115,7 @@ _TABLES = {
     schema.RETRIEVAL: schema.RETRIEVAL_COLUMNS,
     schema.CATEGORIES: schema.CATEGORY_COLUMNS,
     schema.TRUTH: schema.TRUTH_COLUMNS,
+    schema.JUDGED: schema.JUDGED_COLUMNS,
 }
 
 

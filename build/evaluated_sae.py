@@ -11,6 +11,8 @@ import scipy.sparse as sp
 
 from build.corpora.synthetic import truth
 from build.evaluation_corpus import EvaluationCorpus
+from build.llm.client import Client
+from build.steering_llm import LLMJudge, LLMRewriter
 from build.steering_methods import Setting
 from build.steering_trials import Pool, evaluate_steering, top_results
 from build.work import Work
@@ -103,8 +105,10 @@ class EvaluatedSAE:
         mean = self.directions.statistics.mean
         return {own[0]: {f: float(mean[f]) for f in own} for _, own in sorted(members.items(), reverse=True)}
 
-    def steering(self, say: Callable[[str], None]) -> list[Row]:
+    def steering(self, say: Callable[[str], None], client: Client | None = None) -> list[Row]:
+        """What comes of steering; ``client`` where a language model judges or rewrites."""
         corpus, rng = self.corpus, np.random.default_rng([self.corpus.seed, 23])
+        options = corpus.options
         trials = draw_trials(
             self.query_acts, self.query_indices, self.good, self.labels, self.weights.W_dec, rng
         )
@@ -116,6 +120,7 @@ class EvaluatedSAE:
         setting = Setting(
             trials, corpus.x[trials.queries], [corpus.queries.texts[q] for q in trials.queries], self.labels,
             self.weights, self.directions, self.families, vectors, corpus.embed,
+            LLMRewriter(client, options.rewriter).rewrite if client and options.rewriter else None,
         )  # fmt: skip
         pool = Pool(corpus.embeddings, self.latents[corpus.rows], corpus.text, corpus.own[trials.queries])
 
@@ -123,7 +128,11 @@ class EvaluatedSAE:
             texts = [corpus.text(int(row)) for row in corpus.background]
             return LocalJudge(labels, corpus.embed, corpus.embeddings[corpus.background], texts)
 
-        return evaluate_steering(setting, pool, make_judge, corpus.seed, say)
+        llm_judge = None
+        if client and options.judge:
+            llm_judge = LLMJudge(client, options.judge, options.judged_trials, options.judged_methods,
+                                 options.judged_edits, options.judged_fidelities)  # fmt: skip
+        return evaluate_steering(setting, pool, make_judge, corpus.seed, say, llm_judge)
 
     def optimisation(self) -> list[Row]:
         """Normalised error at each step, for a random inactive feature set to the query's largest activation and

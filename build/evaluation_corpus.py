@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 
 from build.embedders import embed_corpus, make_embedder
 from build.queries_for_trials import TrialQueries, from_documents, from_file
+from build.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS, REWRITTEN_BY_MODEL
 from build.train import split
 from build.work import Work
 from sae import schema
+from sae.errors import UserError
 
 _BACKGROUND = 1000  # documents that tell the judge what is usual
 
@@ -21,8 +23,42 @@ class EvaluationConfig:
 
     queries: int = 200  # Real queries tried on each SAE; one trial each.
     files: dict[str, str] | None = None  # Corpus name → file with one query a line, in place of its own.
+    beir: str | dict[str, str] = (
+        ""  # Folder of a test collection in BEIR's format, for all corpora or by name.
+    )
     documents: int = 60_000  # Documents searched; a seeded sample of larger corpora.
+    judge: str = ""  # Language model that judges as well, by the server of [labeller]; none when empty.
+    rewriter: str = ""  # Language model that puts wishes in words.
+    judged_trials: int = (
+        50  # Trials of each SAE that the language model judges, a call for each way and fidelity.
+    )
+    judged_methods: tuple[str, ...] = ("feature", "typical", "rewriting", REWRITTEN_BY_MODEL, CONTROL)
+    judged_edits: tuple[str, ...] = ("both",)  # "both", "even", "up", "down".
+    judged_fidelities: tuple[float, ...] = (0.95, 0.9, 0.75, 0.5)
+    budget_usd: float | None = None  # For all of it in a store, earlier runs included; None for no bound.
     good: float = 0.9  # Pearson and F1 against random documents that a feature's label must reach.
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("judged_methods", (*METHODS, REWRITTEN_BY_MODEL, CONTROL)),
+            ("judged_edits", EDITS),
+            ("judged_fidelities", FIDELITIES),
+        ):
+            if unknown := [value for value in getattr(self, name) if value not in known]:
+                there = ", ".join(map(str, known))
+                raise UserError(f"[evaluation] {name} holds {unknown[0]!r}; there are {there}.")
+        if self.budget_usd is not None and not self.budget_usd > 0:
+            raise UserError(f"[evaluation] budget_usd is {self.budget_usd}; it must be more than 0.")
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The language models that are asked."""
+        return tuple(name for name in (self.judge, self.rewriter) if name)
+
+    def collection(self, corpus_name: str) -> Path | None:
+        """The folder of the test collection that a corpus's SAEs are tried on, if any."""
+        folder = self.beir if isinstance(self.beir, str) else self.beir.get(corpus_name, "")
+        return Path(folder) if folder else None
 
 
 class EvaluationCorpus:

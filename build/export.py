@@ -25,7 +25,7 @@ from sae.store import SAE, open_store
 
 
 def main(
-    store: Annotated[Path, typer.Argument(help="An artifacts folder or a bundle.")] = Path("artifacts"),
+    store: Annotated[str, typer.Argument(help="An artifacts folder, a bundle, or an address.")] = "artifacts",
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path("export"),
 ) -> None:
     """Write every SAE of a store and its features in forms that other programs read."""
@@ -63,6 +63,10 @@ def export_sae(sae: SAE, folder: Path) -> Path:
         "reshape_activations": "none",
         "metadata": {"corpus": corpus.name, "sae": sae.name, "build": corpus.store.manifest.build},
     }
+    if sae.weights.threshold:
+        # Trained with BatchTopK. What would be cut off beyond k active features has no place in this layout.
+        config["architecture"] = "jumprelu"
+        del config["k"]
     (folder / "cfg.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     features = sae.features()
     shutil.copyfile(sae.table(schema.FEATURES), folder / "features.parquet")
@@ -73,7 +77,8 @@ def export_sae(sae: SAE, folder: Path) -> Path:
 def folded(weights: Weights) -> dict[str, np.ndarray]:
     """Weights for embeddings that are not standardised, float32: W_enc, W_dec, b_enc, b_dec."""
     scale = np.float32(weights.scale)
-    return {
+    thresholds = np.full(weights.n_latents, weights.threshold, np.float32)
+    return ({"threshold": thresholds} if weights.threshold else {}) | {
         "W_enc": np.ascontiguousarray(weights.W_enc.T / scale),
         "W_dec": np.ascontiguousarray(weights.W_dec * scale),
         "b_enc": np.ascontiguousarray(weights.latent_bias),
@@ -82,12 +87,21 @@ def folded(weights: Weights) -> dict[str, np.ndarray]:
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Lists as text with semicolons, since CSV knows no lists."""
+    """Lists as text with semicolons, since CSV knows no lists; no text that a spreadsheet would run."""
     for at, field in enumerate(table.schema):
+        column = table.column(at)
         if pa.types.is_list(field.type):
-            column = pc.binary_join(table.column(at).cast(pa.list_(pa.string())), "; ")
-            table = table.set_column(at, field.name, column)
+            column = pc.binary_join(column.cast(pa.list_(pa.string())), "; ")
+        if pa.types.is_string(column.type):
+            of_text = pa.types.is_string(getattr(field.type, "value_type", field.type))
+            column = _neutral(column) if of_text else column
+        table = table.set_column(at, field.name, column)
     return table
+
+
+def _neutral(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells that begin like a formula get an apostrophe before them, so that a spreadsheet shows them as text."""
+    return pc.replace_substring_regex(column, r"\A([=+\-@\t\r])", r"'\1")
 
 
 if __name__ == "__main__":

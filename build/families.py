@@ -1,7 +1,7 @@
 """Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance and structure
 checks."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,16 @@ from sae.arrays import Group, write_table
 from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
 from sae.errors import UserError
 from sae.families import Families, Family, FamilyConfig, find_families
-from sae.family_metrics import as_matrix, disjoint, family_metrics, parent_child_ratio
-from sae.feature_filter import FeatureFilter, Filtered, filter_features
+from sae.family_metrics import (
+    as_matrix,
+    clean_families,
+    disjoint,
+    family_metrics,
+    family_ratios,
+    median,
+    n_features,
+)
+from sae.feature_filter import LOCAL, PAPERS, FeatureFilter, Filtered, filter_features
 from sae.layout import family_layout
 from sae.null_model import shuffle_latents
 from sae.structure import (
@@ -33,12 +41,13 @@ from sae.weights import read_weights
 
 def settings(target: Target) -> object:
     config, rule = read_options(target.config.families)
-    return [target.config.seed, list(target.sae_names), asdict(config), dict(rule.at_least), rule.max_density]
+    return [target.config.seed, list(target.sae_names), asdict(config), asdict(rule)]
 
 
 def read_options(options: dict[str, Any]) -> tuple[FamilyConfig, FeatureFilter]:
     """The profile's [families] table: fields of FamilyConfig, ``max_density``, and ``at_least``, a table of
-    scores and their lowest values. ``chance_links = 0`` keeps every link that τ keeps, as the papers do."""
+    scores and their lowest values (without it, what suits the labels' source). ``chance_links = 0`` keeps
+    every link that τ keeps, as the papers do."""
     options = dict(options)
     rule = {name: options.pop(name) for name in ("at_least", "max_density") if name in options}
     if options.get("chance_links") == 0:
@@ -64,6 +73,27 @@ def run(work: Work) -> dict[str, Any]:
     return {"families": facts}
 
 
+@dataclass(frozen=True)
+class _Chance:
+    """What shuffled latents give: families found among them, and the ratios of the real families there."""
+
+    n_families: int
+    metrics: dict[str, float]
+    ratios: np.ndarray
+
+    @classmethod
+    def of(cls, found: "_SAE") -> "_Chance":
+        shuffled = cooccurrence(shuffle_latents(found.latents))
+        families = found.families.families
+        unscored = np.full(len(families), np.nan)
+        same = asdict(family_metrics(families, shuffled, unscored, unscored, 1, 1))
+        ratios = family_ratios(families, as_matrix(shuffled, shuffled.counts))
+        return cls(len(found.find(shuffled).families), {name: same[name] for name in _COMPARED}, ratios)
+
+
+_COMPARED = ("median_ratio", "median_ratio_similarity", "c_ratio", "d_ratio")
+
+
 class _SAE:
     """Everything the stage does for one SAE."""
 
@@ -73,24 +103,31 @@ class _SAE:
         self.weights = read_weights(work.input("train", name) / schema.SAE)
         n_latents = self.weights.n_latents
         self.latents = active_entries(latents.read("top_acts"), latents.read("top_indices"), n_latents)
-        group = Group(work.input("statistics", name) / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
-        self.together = Cooccurrence(*(group.read(array) for array in schema.COOCCURRENCE_ARRAYS))
+        self._together = work.input("statistics", name) / schema.COOCCURRENCE
         self.n_documents = self.latents.shape[0]
         self.n_active = np.bincount(self.latents.indices, minlength=n_latents)
         self.filtered = self._filter(work.input("features") / name / schema.FEATURES)
-        self.families = self._find(self.together)
+        self.families = self.find(self.read_together())
+        self.chance = _Chance.of(self)
+
+    def read_together(self) -> Cooccurrence:
+        """C and D; never held beside those of shuffled latents, since each takes most of a gigabyte at 9,216
+        features."""
+        group = Group(self._together, schema.COOCCURRENCE_ARRAYS)
+        return Cooccurrence(*(group.read(array) for array in schema.COOCCURRENCE_ARRAYS))
 
     def _filter(self, path: Any) -> Filtered:
         features = pq.read_table(path)
-        if missing := [column for column in self.rule.at_least if column not in features.column_names]:
-            raise UserError(
-                f"The families' filter asks for {', '.join(missing)}; features have no such score."
-            )
-        scores = {name: features[name].to_numpy().astype(np.float64) for name in self.rule.at_least}
-        density = self.n_active / self.n_documents
-        return filter_features(features["label"].to_pylist(), density, scores, self.rule)
+        wanted = {*PAPERS, *LOCAL, *(self.rule.at_least or ())}
+        scores = {
+            name: features[name].to_numpy(zero_copy_only=False).astype(np.float64)
+            for name in sorted(wanted & set(features.column_names))
+            if pa.types.is_floating(features.schema.field(name).type)
+        }
+        labels, sources = features["label"].to_pylist(), features["source"].to_pylist()
+        return filter_features(labels, self.n_active / self.n_documents, scores, self.rule, sources)
 
-    def _find(self, together: Cooccurrence) -> Families:
+    def find(self, together: Cooccurrence) -> Families:
         return find_families(together, self.n_active, self.n_documents, self.filtered.kept, self.config)
 
     def write(self, judge: Judge | None) -> dict[str, Any]:
@@ -98,15 +135,12 @@ class _SAE:
         families = self.families.families
         by_feature = self.latents.tocsc()
         labels, scores = judge.families(families, by_feature) if judge and families else (None, None)
-        pearson, f1 = _column(scores, "pearson_random"), _column(scores, "f1_random")
-        shuffled = cooccurrence(shuffle_latents(self.latents))
-        counts, similarities = (
-            as_matrix(self.together, v) for v in (self.together.counts, self.together.similarities)
-        )
+        together = self.read_together()
+        counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))
         self._write_trees(families, counts, similarities)
-        self._write_scores(families, labels, scores, by_feature, (counts, similarities), shuffled)
-        metrics = self._metrics(pearson, f1, shuffled)
-        blocks = disjoint(families, pearson)
+        self._write_scores(families, labels, scores, by_feature, (counts, similarities))
+        metrics = self._metrics(scores, together)
+        blocks = disjoint(families, _column(scores, "pearson_random"))
         metrics += self._write_structure(family_order(blocks, self.n_active), counts, similarities)
         columns = zip(*metrics, strict=True)
         write_table(
@@ -144,10 +178,8 @@ class _SAE:
         scores: pa.Table | None,
         by_feature: sp.csc_matrix,
         matrices: tuple[sp.csr_matrix, sp.csr_matrix],
-        shuffled: Cooccurrence,
     ) -> None:
-        counts, similarities = matrices
-        chance = as_matrix(shuffled, shuffled.counts)
+        ratios, similar = (family_ratios(families, matrix) for matrix in matrices)
         points: dict[str, list[Any]] = {name: [] for name in schema.FAMILY_POINT_COLUMNS.names}
         rows = []
         for family_id, family in enumerate(families):
@@ -173,9 +205,9 @@ class _SAE:
                     "n_documents": int((covered > 0).sum()),
                     "label": named["label"],
                     "objective": named["objective"],
-                    "ratio": _known(parent_child_ratio(counts, family)),
-                    "ratio_similarity": _known(parent_child_ratio(similarities, family)),
-                    "ratio_chance": _known(parent_child_ratio(chance, family)),
+                    "ratio": _known(ratios[family_id]),
+                    "ratio_similarity": _known(similar[family_id]),
+                    "ratio_chance": _known(self.chance.ratios[family_id]),
                     "explained": projection.explained.tolist(),
                 }
             )
@@ -186,21 +218,26 @@ class _SAE:
         )
 
     def _metrics(
-        self, pearson: np.ndarray, f1: np.ndarray, shuffled: Cooccurrence
+        self, scores: pa.Table | None, together: Cooccurrence
     ) -> list[tuple[str, str, float | None]]:
         families = self.families.families
         n_alive, n_kept = int((self.n_active > 0).sum()), len(self.filtered.kept)
-        table = asdict(family_metrics(families, self.together, pearson, f1, n_alive, n_kept))
-        by_chance = self._find(shuffled)
-        # The same families on shuffled latents: what their ratios are worth.
-        same = asdict(family_metrics(families, shuffled, pearson, f1, n_alive, n_kept))
-        chance = {"n_families": len(by_chance.families)} | {
-            name: same[name] for name in ("median_ratio", "median_ratio_similarity", "c_ratio", "d_ratio")
+        pearson, f1 = _column(scores, "pearson_random"), _column(scores, "f1_random")
+        table = asdict(family_metrics(families, together, pearson, f1, n_alive, n_kept))
+        # As the papers ask: three activating documents and three others.
+        asked = _column(scores, "pearson_papers")
+        table |= {
+            "median_pearson_papers": median(asked),
+            "median_f1_papers": median(_column(scores, "f1_papers")),
+            "included_papers": n_features(clean_families(families, asked)) / max(1, n_alive),
         }
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lift = family_ratios(families, as_matrix(together, together.counts)) / self.chance.ratios
+        chance = {"n_families": self.chance.n_families, "median_ratio_over_chance": median(lift)}
         groups: dict[str, dict[str, float]] = {
             "table 1": table,
-            "chance": chance,
-            "filter": dict(self.rule.at_least) | {"density below": self.rule.max_density, "kept": n_kept},
+            "chance": chance | self.chance.metrics,
+            "filter": self.filtered.at_least | {"density below": self.rule.max_density, "kept": n_kept},
             "left out": {name: float(count) for name, count in self.filtered.left_out.items()},
             "found": {f"iteration {i}": float(n) for i, n in enumerate(self.families.found, 1)},
             "kept": {f"iteration {i}": float(n) for i, n in enumerate(self.families.kept, 1)},

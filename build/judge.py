@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from build.llm.costs import labels_cost
+from build.llm.options import read_labeller
+from build.llm.stage import client_of, label_tables, texts_of
 from build.phrases import corpus_phrases
 from build.work import Work
 from sae import schema
@@ -16,7 +19,7 @@ from sae.families import Family
 from sae.label_scores import score_labels
 from sae.labels import label_features
 from sae.phrases import Phrases
-from sae.progress import Progress
+from sae.progress import Progress, silent
 from sae.statistics import ByFeature, invert
 
 
@@ -24,6 +27,7 @@ from sae.statistics import ByFeature, invert
 class Judge:
     """The labeller and Predictor of one corpus, on the halves of documents that features were judged on."""
 
+    work: Work
     phrases: Phrases
     embeddings: np.ndarray
     seed: int
@@ -34,14 +38,15 @@ class Judge:
         path = work.input("embeddings", corpus=corpus) / schema.EMBEDDINGS
         embeddings = np.load(path, allow_pickle=False).astype(np.float32)
         phrases = corpus_phrases(work, corpus, progress)
-        return cls(phrases, embeddings, work.target.config.seed)
+        return cls(work, phrases, embeddings, work.target.config.seed)
 
     def families(self, families: Sequence[Family], by_feature: sp.csc_matrix) -> tuple[pa.Table, pa.Table]:
         """(labels, scores) of families, as if each were one feature that is active wherever one of its own
         is.
 
         Its activation in a document is the sum over its features, so the strongest documents are those that
-        are about the family in several ways; positives are drawn over the whole range.
+        are about the family in several ways; positives are drawn over the whole range. By a language model where
+        the profile names one.
         """
         parts = [by_feature[:, family.features].tocsr() for family in families]
         documents, activations, lengths = [], [], []
@@ -59,7 +64,17 @@ class Judge:
         )
         evidence = draw_evidence(self.embeddings, entries, self.seed)
         labelled = label_features(self.phrases, evidence)
-        return labelled.table, score_labels(labelled.labels, self.phrases, evidence, self.seed).table
+        options = read_labeller(self.work.target.config)
+        if not options.asks:
+            return labelled.table, score_labels(labelled.labels, self.phrases, evidence, self.seed).table
+        texts = texts_of(self.work)
+        cost = labels_cost(options, len(families), texts)
+        models = [options.interpreter, options.predictor]
+        with client_of(self.work, options, "families", cost, models) as client:
+            labels, scores, _, _ = label_tables(
+                client, options, self.phrases, texts, evidence, labelled, {}, self.seed, silent
+            )
+        return labels, scores
 
     def features(self, top_acts: np.ndarray, top_indices: np.ndarray, labels: Sequence[str]) -> pa.Table:
         """Scores of other labels for the features of an SAE; where a label is empty nothing is scored."""

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from build.llm.client import Client
+from build.llm.costs import labels_cost
+from build.llm.options import label_settings, read_labeller
+from build.llm.stage import client_of, label_tables, local_history, texts_of
 from build.phrases import corpus_phrases
 from build.work import Target, Work
 from sae import schema
@@ -25,10 +29,25 @@ OVERRIDE_COLUMNS = ("corpus", "sae", "feature_id", "label")
 
 def settings(target: Target) -> object:
     overrides = {name: read_overrides(target, name) for name in target.sae_names}
-    return [target.config.seed, overrides, list(target.sae_names)]
+    return [target.config.seed, overrides, list(target.sae_names), label_settings(target.config)]
 
 
 def run(work: Work) -> dict[str, Any]:
+    options = read_labeller(work.target.config)
+    if not options.asks:
+        return _run(work, None, [])
+    texts = texts_of(work)
+    n_features = sum(
+        Group(work.input("encode", name) / schema.LATENTS, schema.LATENT_ARRAYS).shape("offsets")[0] - 1
+        for name in work.target.sae_names
+    )
+    cost = labels_cost(options, n_features, texts)
+    with client_of(work, options, "labels", cost, [options.interpreter, options.predictor]) as client:
+        return _run(work, client, texts)
+
+
+def _run(work: Work, client: Client | None, texts: list[str]) -> dict[str, Any]:
+    options = read_labeller(work.target.config)
     names = work.target.sae_names
     steps = _Steps(work.progress, 1 + 3 * len(names))
     embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, allow_pickle=False).astype(np.float32)
@@ -43,12 +62,26 @@ def run(work: Work) -> dict[str, Any]:
         evidence = draw_evidence(embeddings, entries, seed, steps.next(f"{name} evidence"))
         overrides = read_overrides(work.target, name)
         labelled = label_features(phrases, evidence, overrides, steps.next(f"{name} labels"))
-        scored = score_labels(labelled.labels, phrases, evidence, seed, steps.next(f"{name} scores"))
+        report = steps.next(f"{name} scores")
+        if client is None:
+            scored = score_labels(labelled.labels, phrases, evidence, seed, report)
+            found = (
+                labelled.table,
+                scored.table,
+                scored.evidence,
+                local_history(labelled, evidence, overrides),
+            )
+        else:
+            found = label_tables(client, options, phrases, texts, evidence, labelled, overrides, seed, report)
+        labels, score_table, shown, history = found
         (work.out / name).mkdir()
-        write_table(work.out / name / LABELS, labelled.table)
-        write_table(work.out / name / SCORES, scored.table)
-        write_table(work.out / name / schema.EVIDENCE, scored.evidence.cast(schema.EVIDENCE_COLUMNS), 4096)
-        scores[name] = _summary(scored.table)
+        write_table(work.out / name / LABELS, labels)
+        write_table(work.out / name / SCORES, score_table)
+        write_table(work.out / name / schema.EVIDENCE, shown.cast(schema.EVIDENCE_COLUMNS), 4096)
+        write_table(work.out / name / schema.LABEL_HISTORY, history, 4096)
+        scores[name] = _summary(score_table)
+        if client is not None:
+            scores[name] |= {"interpreter": options.interpreter, "predictor": options.predictor}
     return {"labels": scores}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sae.errors import UserError
+from build.query_files import read_queries
 
 _MOST_WORDS = 14
 _FEWEST_WORDS = 3
@@ -59,12 +59,6 @@ def from_documents(
 
 
 def from_file(path: Path, count: int) -> TrialQueries:
-    """The first ``count`` queries of a file, one a line; lines that are empty or start with # are passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The queries in {path} cannot be read ({error}).") from None
-    texts = [line.strip() for line in lines if line.strip() and not line.startswith("#")][:count]
-    if not texts:
-        raise UserError(f"{path} holds no query; write one a line.")
+    """The first ``count`` queries of a file, one a line."""
+    texts = list(read_queries(path))[:count]
     return TrialQueries(texts, np.full(len(texts), -1, np.int64))

@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from build.chunks import Chunks, InProcess
 from build.display import Display
 from build.finish import finish
 from build.plan import Job
@@ -26,10 +27,21 @@ DONE = "done.json"
 
 
 class Runner:
-    """Runs jobs under one target folder; only one runner works in a folder at a time."""
+    """Runs jobs under one target folder; only one runner works in a folder at a time.
 
-    def __init__(self, out: Path, display: Display) -> None:
+    ``chunks`` is where work that can be cut up is done; ``begins`` is told of every job before it runs.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        display: Display,
+        chunks: Chunks | None = None,
+        begins: Callable[[Job], None] = lambda job: None,
+    ) -> None:
         self.out, self.display = out, display
+        self.chunks = chunks or InProcess()
+        self.begins = begins
         self.work = out / "work"
 
     def run(self, jobs: Sequence[Job], *, publish: bool = True) -> Path | None:
@@ -50,6 +62,10 @@ class Runner:
         """Where a job's output stands once it is complete."""
         return self.work / "stages" / f"{job.stage.name}-{job.key}"
 
+    def scratch(self, job: Job) -> Path:
+        """Where a job keeps what it resumes from."""
+        return self.work / "scratch" / self.folder(job).name
+
     def is_done(self, job: Job) -> bool:
         """Whether a job's output is there, every byte of it as it was written."""
         try:
@@ -69,7 +85,7 @@ class Runner:
             return
         folder = self.folder(job)
         partial = folder.with_name(folder.name + ".partial")
-        scratch = self.work / "scratch" / folder.name
+        scratch = self.scratch(job)
         for stale in (folder, partial):
             shutil.rmtree(stale, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -84,7 +100,9 @@ class Runner:
                 inputs=lambda stage, sae, corpus: self.folder(job.find(stage, sae, corpus)),
                 progress=progress,
                 say=self.display.say,
+                chunks=self.chunks,
             )
+            self.begins(job)
             facts = job.stage.run(work)
         done = {
             "title": job.title,

@@ -2,7 +2,7 @@
 
 The runs follow the profile's recipe with the grid's number of steps and a constant learning rate after warm-up,
 so that a point half-way through a run is where a run of half the length would have ended; a final decay would
-give the last point of every curve an advantage that its compute does not explain.
+give the last point of every curve an advantage that its compute does not explain. Nor are runs stopped early.
 """
 
 import json
@@ -20,6 +20,7 @@ from sae import schema
 from sae.arrays import write_table
 from sae.config import SAEConfig, TrainConfig
 from sae.encode import Weights, encode
+from sae.grid_cosines import grid_cosines
 from sae.progress import Progress
 from sae.scaling import fit_power_law, frontier, window_means
 
@@ -42,7 +43,11 @@ def run(work: Work) -> dict[str, Any]:
     if grid is None:
         return {}
     embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    recipe = config.training | {"steps": grid.steps, "final_decay": 0.0}
+    recipe = train_stage.tuned(config.training, work.input("noise")) | {
+        "steps": grid.steps,
+        "final_decay": 0.0,
+        "patience": None,
+    }
     recipe["warmup_steps"] = min(recipe.get("warmup_steps", 0), grid.steps // 4)
     train_config = TrainConfig(**{"seed": config.seed} | recipe)
     rows = train_stage.split(len(embeddings), config.held_out, config.seed)
@@ -57,6 +62,8 @@ def run(work: Work) -> dict[str, Any]:
     write_table(work.out / schema.SCALING, runs)
     write_table(work.out / schema.SCALING_CURVES, curves)
     write_table(work.out / schema.SCALING_FITS, fit_table(runs, curves))
+    cosines = grid_cosines(shapes, lambda shape: np.load(_kept(work.scratch, *shape).with_suffix(".npy")))
+    write_table(work.out / schema.SCALING_COSINES, _table(cosines, schema.SCALING_COSINE_COLUMNS))
     return {"grid": {"runs": len(found), "steps": grid.steps}}
 
 
@@ -69,12 +76,15 @@ def _finished_or_trained(
     progress: Progress,
 ) -> Run:
     """The result of one run: read where a killed build had finished it, else trained and kept."""
-    path = scratch / f"k{shape.k}-n{shape.n_latents}.json"
+    path = _kept(scratch, shape.k, shape.n_latents)
+    directions = path.with_suffix(".npy")
     try:
+        np.load(directions, mmap_mode="r", allow_pickle=False)
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         pass
-    from sae.train import EVALUATIONS, train  # torch is loaded only when something is trained
+    from sae.peers import current  # torch is loaded only when something is trained
+    from sae.train import EVALUATIONS, train
 
     training, held_out = rows
     checkpoint = path.with_suffix(".npz")
@@ -103,11 +113,22 @@ def _finished_or_trained(
             "held_out_fvu": history["held_out_fvu"][evaluated].tolist(),
         },
     }
-    partial = path.with_suffix(".partial")
+    rank = current().rank
+    partial = path.with_suffix(f".partial-{rank}")
+    with partial.open("wb") as file:  # every process needs it, and none may see another's half
+        np.save(file, weights.W_dec.astype(np.float16))
+    os.replace(partial, directions)
+    if rank > 0:
+        return done
     partial.write_text(json.dumps(done), encoding="utf-8")
     os.replace(partial, path)
     checkpoint.unlink(missing_ok=True)
     return done
+
+
+def _kept(scratch: Path, k: int, n_latents: int) -> Path:
+    """Where a finished run is kept; beside it as .npy its decoder directions, float16 (n_latents, d_in)."""
+    return scratch / f"k{k}-n{n_latents}.json"
 
 
 def activity(embeddings: np.ndarray, weights: Weights) -> dict[str, float | None]:

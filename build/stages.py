@@ -1,9 +1,9 @@
 """The pipeline, whole: what each stage reads, what it adds to the build, and the settings that it depends on.
 
-    documents ─► embeddings ─► train ─► encode ─► statistics ─┐
-        │            │                    └──► labels ────────┴─► features
-        │            ├─► queries
-        │            └─► scaling
+    documents ─► embeddings ─► noise ─► train ─► encode ─► statistics ─┐
+        │            │           │                  ├───► labels ──────┴─► features
+        │            │           │                  └───► label_pairs
+        │            ├─► queries └─► scaling
         └ (query_encoder stands alone)               features ─► families, splitting, domains
                                                  families ─► evaluation
 
@@ -25,7 +25,9 @@ from build import (
     evaluate,
     families,
     features,
+    label_pairs,
     labels,
+    noise,
     queries,
     query_encoder,
     scaling,
@@ -68,14 +70,20 @@ STAGES = (
           embeddings.run, embeddings.settings, "documents"),
     Stage("queries", Per.CORPUS, ("documents", "embeddings"), (schema.QUERIES,),
           queries.run, queries.settings, "queries"),
-    Stage("train", Per.SAE, ("embeddings",), (schema.SAE, schema.TRAINING),
+    Stage("noise", Per.CORPUS, ("embeddings",), (),
+          noise.run, noise.settings, "steps"),
+    Stage("train", Per.SAE, ("embeddings", "noise"), (schema.SAE, schema.TRAINING),
           train.run, train.settings, "steps"),
     Stage("encode", Per.SAE, ("embeddings", "train"), (schema.LATENTS,),
           encode.run, encode.settings, "documents"),
     Stage("statistics", Per.SAE, ("encode", "train"), (schema.COOCCURRENCE,),
           statistics.run, statistics.settings, "features"),
-    Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"), (schema.EVIDENCE,),
+    Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"),
+          (schema.EVIDENCE, schema.LABEL_HISTORY),
           labels.run, labels.settings, "features"),
+    Stage("label_pairs", Per.CORPUS, ("documents", "embeddings", "encode"),
+          (schema.LABEL_PAIRS, schema.LABEL_PAIR_SUMMARY),
+          label_pairs.run, label_pairs.settings, "pairs"),
     Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES, schema.LABEL_VECTORS),
           features.run, features.settings, "SAEs"),
     Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
@@ -90,8 +98,8 @@ STAGES = (
     Stage("evaluation", Per.CORPUS,
           ("documents", "embeddings", "train", "encode", "statistics", "features", "families"),
           (schema.EVALUATION,), evaluate.run, evaluate.settings, "SAEs"),
-    Stage("scaling", Per.CORPUS, ("embeddings",),
-          (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS),
+    Stage("scaling", Per.CORPUS, ("embeddings", "noise"),
+          (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS, schema.SCALING_COSINES),
           scaling.run, scaling.settings, "steps"),
     Stage("query_encoder", Per.BUILD, (), (schema.QUERY_ENCODER,),
           query_encoder.run, query_encoder.settings, "checks"),

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from build.steering_llm import Rewrite
 from sae.directions import KINDS, Directions, family_move
 from sae.encode import Weights, decode, encode
 from sae.optimise import optimise
 from sae.trials import Trials, amounts_for, share_within
 
-EDITS = ("both", "up", "down")
+EDITS = ("both", "even", "up", "down")
+"""One feature raised and one lowered, as in the papers: set to 0, all the rest of the change spent on raising;
+the same with the change split evenly, so that the lowered one goes as far; raising alone; lowering alone."""
 FIDELITIES = (0.95, 0.9, 0.85, 0.75, 0.65, 0.5, 0.35, 0.2)
 FAMILY_SLIDER = "family slider"  # parent and children in proportion; only where a trial's feature is a parent
 METHODS = (*KINDS, FAMILY_SLIDER, "reconstruction", "optimised", "label", "rewriting")
+REWRITTEN_BY_MODEL = "rewriting by a model"  # only where the profile names a rewriter
 CONTROL = "another edit"  # raises a feature that is not among the options: what is recognised then is chance
 
 _LOWERING = (
@@ -36,13 +40,17 @@ TEMPLATES = {
 }
 
 
+_WISHES = {"up": "more", "down": "less"}
+
+
 @dataclass(frozen=True)
 class Setting:
     """What the methods work with: n trials on one SAE.
 
     ``x`` float32 (n, d_in): the trials' queries. ``label_vectors`` float32 (n_latents, d_in) unit rows, 0 where
     not needed. ``families``: for the parent of each family the mean activations of all its features. ``texts``: of
-    the queries; ``labels``: of all features. ``embed``: texts → unit rows.
+    the queries; ``labels``: of all features. ``embed``: texts → unit rows. ``rewrite``: puts wishes in words, where a
+    language model is asked.
     """
 
     trials: Trials
@@ -54,12 +62,25 @@ class Setting:
     families: Mapping[int, Mapping[int, float]]
     label_vectors: np.ndarray
     embed: Callable[[Sequence[str]], np.ndarray]
+    rewrite: Rewrite | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Every way of steering that is tried, the control last."""
+        return (*METHODS, *((REWRITTEN_BY_MODEL,) if self.rewrite else ()), CONTROL)
+
+    @property
+    def baseline(self) -> str:
+        """The way of putting wishes in words that others are compared with."""
+        return REWRITTEN_BY_MODEL if self.rewrite else "rewriting"
 
 
 def steered(setting: Setting, method: str, edit: str) -> np.ndarray:
     """Steered queries float32 (len(FIDELITIES), n, d_in), NaN where a trial cannot be brought to a fidelity."""
     if method == "rewriting":
-        return _rewritten(setting, edit)
+        return _nearest(setting, _by_template(setting, edit))
+    if method == REWRITTEN_BY_MODEL:
+        return _nearest(setting, _by_model(setting, edit))
     if method == "optimised":
         return _optimised(setting, edit)
     return _linear(setting, method, edit)
@@ -73,6 +94,9 @@ def _linear(setting: Setting, method: str, edit: str) -> np.ndarray:
     trials = setting.trials
     raised, lowered = (trials.stray, trials.stray) if method == CONTROL else (trials.raised, trials.lowered)
     direction = -_per_unit(setting, method, lowered) if edit == "down" else _per_unit(setting, method, raised)
+    if edit == "even" and method != CONTROL:
+        against = setting.label_vectors if method == "label" else setting.weights.W_dec
+        direction = _unit(direction) - _unit(against[lowered])
     found = np.full((len(FIDELITIES), *x.shape), np.nan, np.float32)
     for i, fidelity in enumerate(FIDELITIES):
         start = base
@@ -93,6 +117,10 @@ def _per_unit(setting: Setting, method: str, features: np.ndarray) -> np.ndarray
     kind = method if method in KINDS else "feature"
     rows = [setting.directions.of(int(feature), kind).vector for feature in features]
     return np.stack(rows) * np.float32(setting.weights.scale)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def _family(setting: Setting, parent: int) -> np.ndarray:
@@ -150,24 +178,48 @@ def _optimised(setting: Setting, edit: str) -> np.ndarray:
     return found
 
 
-def _rewritten(setting: Setting, edit: str) -> np.ndarray:
-    """Of each trial's rewritten queries the one nearest to a fidelity, where one comes near enough."""
-    trials = setting.trials
-    texts = [
-        template.format(q=query, up=in_words(setting.labels[up]), down=in_words(setting.labels[down]))
-        for template in TEMPLATES[edit]
+def _by_template(setting: Setting, edit: str) -> list[list[str]]:
+    """The wish of each trial in the words of every template."""
+    trials, templates = setting.trials, TEMPLATES["both" if edit == "even" else edit]
+    return [
+        [
+            template.format(q=query, up=in_words(setting.labels[up]), down=in_words(setting.labels[down]))
+            for template in templates
+        ]
         for query, up, down in zip(setting.texts, trials.raised, trials.lowered, strict=True)
     ]
-    vectors = setting.embed(texts).reshape(len(TEMPLATES[edit]), *setting.x.shape)
-    lengths = np.linalg.norm(vectors, axis=2) * np.linalg.norm(setting.x, axis=1)
-    cosines = (vectors * setting.x).sum(2) / np.maximum(lengths, 1e-12)
-    found = np.full((len(FIDELITIES), *setting.x.shape), np.nan, np.float32)
-    rows = np.arange(len(setting.x))
-    for i, fidelity in enumerate(FIDELITIES):
-        away = np.abs(cosines - fidelity)
-        nearest = away.argmin(0)
-        near = away[nearest, rows] <= _REWRITTEN
-        found[i, near] = vectors[nearest, rows][near]
+
+
+def _by_model(setting: Setting, edit: str) -> list[list[str]]:
+    assert setting.rewrite is not None
+    trials = setting.trials
+    wishes = []
+    for up, down in zip(trials.raised, trials.lowered, strict=True):
+        wish = {"more": in_words(setting.labels[up]), "less": in_words(setting.labels[down])}
+        wishes.append({k: v for k, v in wish.items() if edit in ("both", "even") or k == _WISHES[edit]})
+    return setting.rewrite(setting.texts, wishes)
+
+
+def _nearest(setting: Setting, versions: list[list[str]]) -> np.ndarray:
+    """Of each trial's rewritten queries the one nearest to a fidelity, where one comes near enough."""
+    x = setting.x
+    found = np.full((len(FIDELITIES), *x.shape), np.nan, np.float32)
+    texts = [text for own in versions for text in own]
+    if not texts:
+        return found
+    vectors = setting.embed(texts)
+    start = 0
+    for row, own in enumerate(versions):
+        mine = vectors[start : start + len(own)]
+        start += len(own)
+        if not len(mine):
+            continue
+        lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(x[row])
+        cosines = mine @ x[row] / np.maximum(lengths, 1e-12)
+        for i, fidelity in enumerate(FIDELITIES):
+            nearest = int(np.abs(cosines - fidelity).argmin())
+            if abs(cosines[nearest] - fidelity) <= _REWRITTEN:
+                found[i, row] = mine[nearest]
     return found
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from build.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS, Setting, steered
+from build.steering_llm import LLM, LLMJudge
+from build.steering_methods import CONTROL, EDITS, FIDELITIES, Setting, steered
 from sae.judge import WAYS, LocalJudge, verdict
 from sae.trials import Bootstrap
 
 N_RESULTS = 10
-BASELINE = "rewriting"
+JOINT = ("both", "even")  # edits that raise one feature and lower another
 MOVED = 0.3  # change of a feature's share of the results from which it counts as moved
 _ROWS_AT_ONCE = 512
 
@@ -47,11 +48,12 @@ def evaluate_steering(
     make_judge: Callable[[Sequence[str]], LocalJudge],
     seed: int,
     say: Callable[[str], None],
+    llm_judge: LLMJudge | None = None,
 ) -> list[Row]:
     """Rows of schema.STEERING_COLUMNS without the column ``sae``."""
     before = top_results(setting.x, pool)
     outcomes = []
-    for method in (*METHODS, CONTROL):
+    for method in setting.methods:
         say(method)
         for edit in EDITS:
             queries = steered(setting, method, edit)
@@ -61,9 +63,11 @@ def evaluate_steering(
                 for i, fidelity in enumerate(FIDELITIES)
             ]
     say("judging")
-    return _judged(setting, pool, make_judge, before, outcomes, seed) + _counted(
-        setting, pool, before, outcomes
-    )
+    rows = _judged(setting, pool, make_judge, before, outcomes, seed)
+    if llm_judge is not None:
+        say(f"judging by {llm_judge.model}")
+        rows += _judged_by_model(setting, pool, llm_judge, before, outcomes, seed)
+    return rows + _counted(setting, pool, before, outcomes)
 
 
 def top_results(queries: np.ndarray, pool: Pool, times: int = 1, count: int = N_RESULTS) -> np.ndarray:
@@ -99,37 +103,77 @@ def _judged(
     documents = documents[documents >= 0]
     evidence = judge.read(pool.embeddings[documents], [pool.text(int(d)) for d in documents])
     options = columns.reshape(trials.options.shape)
-    truth = [(trials.options == wanted[:, None]).argmax(1) for wanted in (trials.raised, trials.lowered)]
-    bootstrap = Bootstrap(trials.queries, seed)
     rows: list[Row] = []
     for way in WAYS:
         table = evidence.by(way)
         rng = np.random.default_rng([seed, 31])
-        base: dict[tuple[str, float], dict[str, np.ndarray]] = {}
-        told: dict[tuple[str, str, float], dict[str, np.ndarray]] = {}
+        verdicts = []
         for outcome in outcomes:
             able = np.flatnonzero(outcome.results[:, 0] >= 0)
             first, second = (
                 table[np.searchsorted(documents, found[able])[:, :, None], options[able][:, None, :]]
                 for found in (before, outcome.results)
             )
-            rose, fell = verdict(first, second, rng)
-            hits = {"up": rose == truth[0][able], "down": fell == truth[1][able]}
-            hits["both"] = hits["up"] & hits["down"]
-            measures = ("up", "down", "both") if outcome.edit == "both" else (outcome.edit,)
-            known = {}
-            for measure in measures:
-                known[measure] = np.full(len(trials), np.nan)
-                known[measure][able] = hits[measure]
-            told[outcome.edit, outcome.method, outcome.fidelity] = known
-            if outcome.method == BASELINE:
-                base[outcome.edit, outcome.fidelity] = known
-        for (edit, method, fidelity), known in told.items():
-            for measure, values in known.items():
-                rows.append(_row(edit, method, fidelity, way, measure, values, bootstrap))
-                if method not in (BASELINE, CONTROL):
-                    ahead = values - base[edit, fidelity][measure]
-                    rows.append(_row(edit, method, fidelity, way, f"ahead {measure}", ahead, bootstrap))
+            verdicts.append((outcome, able, *verdict(first, second, rng)))
+        rows += _shares_told(setting, way, verdicts, seed)
+    return rows
+
+
+def _judged_by_model(
+    setting: Setting, pool: Pool, judge: LLMJudge, before: np.ndarray, outcomes: list[Outcome], seed: int
+) -> list[Row]:
+    """The same by a language model, on the first trials and on what it is to judge of them."""
+    trials = setting.trials
+    asked, questions = [], []
+    for outcome in outcomes:
+        wanted = (
+            outcome.method in judge.methods,
+            outcome.edit in judge.edits,
+            outcome.fidelity in judge.fidelities,
+        )
+        if not all(wanted):
+            continue
+        able = np.flatnonzero(outcome.results[: judge.trials, 0] >= 0)
+        asked.append((outcome, able))
+        for trial in able:
+            lists = [[pool.text(int(d)) for d in found[trial]] for found in (before, outcome.results)]
+            labels = [setting.labels[f] for f in trials.options[trial]]
+            questions.append(judge.question(lists[0], lists[1], labels))
+    rose, fell = judge.verdicts(questions)
+    verdicts, start = [], 0
+    for outcome, able in asked:
+        part = slice(start, start + len(able))
+        start += len(able)
+        answered = rose[part] >= 0
+        verdicts.append((outcome, able[answered], rose[part][answered], fell[part][answered]))
+    return _shares_told(setting, LLM, verdicts, seed)
+
+
+def _shares_told(
+    setting: Setting, way: str, verdicts: list[tuple[Outcome, np.ndarray, np.ndarray, np.ndarray]], seed: int
+) -> list[Row]:
+    """Shares told rightly, and how far each method is ahead of words, from verdicts: outcome, the trials that it was
+    given on, which of their options rose, which fell."""
+    trials = setting.trials
+    truth = [(trials.options == wanted[:, None]).argmax(1) for wanted in (trials.raised, trials.lowered)]
+    bootstrap = Bootstrap(trials.queries, seed)
+    told: dict[tuple[str, str, float], dict[str, np.ndarray]] = {}
+    for outcome, able, rose, fell in verdicts:
+        hits = {"up": rose == truth[0][able], "down": fell == truth[1][able]}
+        hits["both"] = hits["up"] & hits["down"]
+        known = {}
+        for measure in ("up", "down", "both") if outcome.edit in JOINT else (outcome.edit,):
+            known[measure] = np.full(len(trials), np.nan)
+            known[measure][able] = hits[measure]
+        told[outcome.edit, outcome.method, outcome.fidelity] = known
+    rows: list[Row] = []
+    for (edit, method, fidelity), known in told.items():
+        base = told.get((edit, setting.baseline, fidelity))
+        for measure, values in known.items():
+            rows.append(_row(edit, method, fidelity, way, measure, values, bootstrap))
+            if base is not None and method not in (setting.baseline, CONTROL):
+                ahead = values - base[measure]
+                rows.append(_row(edit, method, fidelity, way, f"ahead {measure}", ahead, bootstrap))
     return rows
 
 

@@ -1,6 +1,8 @@
 """Stage: train one SAE on a corpus, with documents held out that it never sees."""
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from sae.encode import Weights, decode, encode
 from sae.errors import UserError
 from sae.weights import write_weights
 
+NOISE = "noise.json"
+"""What stage noise chose, where it did: a number."""
 _FVU_SAMPLE = 20_000
 _LEAST_HELD_OUT = 20  # documents, or a fifth of a small corpus: an error over fewer says nothing
 
@@ -26,8 +30,11 @@ def run(work: Work) -> dict[str, Any]:
     config, plan, d_in = work.target.config, work.target.plan, work.target.d_in
     embeddings = np.load(work.input("embeddings") / schema.EMBEDDINGS, mmap_mode="r", allow_pickle=False)
     training, held_out = split(len(embeddings), config.held_out, config.seed)
-    sae_config = SAEConfig(d_in, plan.latents(d_in, len(training)), plan.active(d_in))
-    train_config = _train_config(config.training, config.seed)
+    n_latents = plan.latents(d_in, len(training))
+    sae_config = SAEConfig(
+        d_in, n_latents, plan.active(d_in), prefixes=plan.prefixes(n_latents), batch_topk=plan.batch_topk
+    )
+    train_config = _train_config(tuned(config.training, work.input("noise")), config.seed)
 
     from sae.train import train  # torch is loaded only when something is trained
 
@@ -39,15 +46,26 @@ def run(work: Work) -> dict[str, Any]:
     write_weights(work.out / schema.SAE, weights)
     write_table(work.out / schema.TRAINING, _history(result.history))
     sample = training[:: max(1, len(training) // _FVU_SAMPLE)]
-    return {
+    facts = {"k_on_average": sae_config.k} if sae_config.batch_topk else {}
+    return facts | {
         "n_latents": sae_config.n_latents,
-        "k": sae_config.k,
-        "steps": train_config.steps,
+        "k": sae_config.width,  # activations kept for a document: k itself, but for BatchTopK
+        "steps": len(result.history["step"]),
+        "kept_step": result.kept_step,
+        "input_noise": train_config.input_noise,
         "trained_on": len(training),
         "held_out": len(held_out),
         "fvu": known(fvu(embeddings, sample, weights), 5),
         "held_out_fvu": known(fvu(embeddings, held_out, weights), 5),
     }
+
+
+def tuned(training: dict[str, Any], noise: Path) -> dict[str, Any]:
+    """A copy of the profile's [training] table with the noise that stage noise chose for the corpus, if it did."""
+    try:
+        return training | {"input_noise": json.loads((noise / NOISE).read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        return dict(training)
 
 
 def split(n_documents: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,15 +7,17 @@ import numpy as np
 import typer
 
 from build.display import Display, fail
+from sae import label_store
+from sae.address import is_address
 from sae.errors import UserError
 from sae.manifest import damages
 from sae.store import Store, open_store
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="An artifacts folder, or one build in it.")] = Path(
-        "artifacts"
-    ),
+    folder: Annotated[
+        str, typer.Argument(help="An artifacts folder, one build in it, a bundle, or an address.")
+    ] = "artifacts",
 ) -> None:
     """Name every damaged, missing or foreign file of a build; the exit code is 1 when there is one."""
     try:
@@ -28,9 +30,13 @@ def main(
         raise typer.Exit(1)
 
 
-def verify(folder: Path, display: Display) -> int:
+def verify(folder: Path | str, display: Display) -> int:
     """Print a line for each damage and return how many there are."""
-    store = open_store(folder, check_sizes=False)
+    if is_address(folder):
+        with display.task("", f"fetch {folder}", "MB") as progress:
+            store = open_store(folder, check_sizes=False, progress=progress)
+    else:
+        store = open_store(folder, check_sizes=False)
     found = 0
     with display.task("", f"verify {store.path}", "files") as progress:
         for path, reason in damages(store.path, store.manifest, progress):
@@ -43,6 +49,7 @@ def verify(folder: Path, display: Display) -> int:
     if not found:
         size = sum(entry.size for entry in store.manifest.files.values())
         display.say(f"{store.path}: {len(store.manifest.files):,} files, {size / 1e6:,.1f} MB, all as built.")
+        display.say(f"sha256 of its manifest, which covers them all: {store.digest}")
     return found
 
 
@@ -66,6 +73,11 @@ def disagreements(store: Store) -> list[str]:
                 sae.by_document([0])
                 sae.by_feature(0)
                 sae.training()
+                if label_store.has_history(sae):
+                    label_store.history(sae, 0)
+            if label_store.has_pairs(corpus):
+                label_store.pairs(corpus)
+                label_store.pair_summary(corpus)
         except UserError as error:
             sentences.append(str(error))
     return sentences

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from build.chunks import Chunks, InProcess
 from build.config import BuildConfig, CorpusConfig, SAEPlan
 from sae.progress import Progress, silent
 
@@ -51,6 +52,7 @@ class Work:
 
     ``out`` is an empty folder that becomes the stage's output when the run ends; files for an SAE written by a
     stage that runs once a corpus go to ``out/<sae>/``. ``scratch`` survives a kill, for work that is resumed.
+    ``chunks`` is where work that can be cut up is done.
     """
 
     target: Target
@@ -60,6 +62,7 @@ class Work:
     inputs: Callable[[str, str | None, str | None], Path]
     progress: Progress = silent
     say: Callable[[str], None] = field(default=lambda _: None)
+    chunks: Chunks = field(default_factory=InProcess)
 
     def input(self, stage: str, sae: str | None = None, corpus: str | None = None) -> Path:
         """The output folder of a stage that this one reads; ``sae`` and ``corpus`` name one of several."""

@@ -1,20 +1,19 @@
 """text-embedding-3-small, or any server that speaks OpenAI's embeddings API, with every reply checked."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from build.embedders.base import Batch, BatchEmbedder, share_out
 from build.embedders.spending import Ledger, price_per_token
+from build.server import OPENAI_URL, checked_url, is_spent, read_key, reason_given
+from build.tokens import tokens_at_most
 from sae.errors import UserError
 
-OPENAI_URL = "https://api.openai.com/v1"
 KNOWN_WIDTHS = {
     "text-embedding-3-small": 1536,
     "text-embedding-3-large": 3072,
@@ -26,7 +25,6 @@ TOKENS_A_CALL = 60_000  # the API allows 300,000; smaller calls lose less when o
 TEXTS_A_CALL = 256
 
 _SHORTEST_CUT = 64  # characters; a server that finds this too long is not to be pleased
-_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -62,19 +60,11 @@ class OpenAIEmbedder(BatchEmbedder):
         retries: int = 5,
         workers: int = 4,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UserError("base_url of the embedder must begin with http:// or https:// and name a server.")
-        try:
-            _ = parts.port
-        except ValueError as error:
-            raise UserError(f"base_url of the embedder: {error}.") from None
-        if parts.username or parts.password or parts.query:
-            raise UserError("base_url of the embedder must hold no user, password or query; use key_env.")
+        base_url = checked_url(base_url, "embedder")
         width = dimensions or d_in or KNOWN_WIDTHS.get(model)
         if width is None or width < 1:
             raise UserError(f"The width of {model}'s vectors is not known: give it as d_in in [embedder].")
-        self.model, self.base_url, self.key_env, self.d_in = model, base_url.rstrip("/"), key_env, width
+        self.model, self.base_url, self.key_env, self.d_in = model, base_url, key_env, width
         self.truncated = 0
         self._dimensions, self._timeout, self._retries, self._workers = dimensions, timeout, retries, workers
         self._price = price_per_token(model)
@@ -187,16 +177,7 @@ class OpenAIEmbedder(BatchEmbedder):
         self._key()
 
     def _key(self) -> str:
-        key = os.environ.get(self.key_env, "").strip()
-        if not key:
-            if self.base_url == OPENAI_URL:
-                raise UserError(f"No key for {self.model}: set the environment variable {self.key_env}.")
-            key = "none"  # servers of one's own often want no key, and the client wants one
-        if not (key.isascii() and key.isprintable() and " " not in key):
-            raise UserError(
-                f"The variable {self.key_env} holds characters that no key has; copy the key again."
-            )
-        return key
+        return read_key(self.key_env, self.base_url, self.model)
 
     @cached_property
     def _client(self) -> Any:
@@ -223,34 +204,19 @@ class OpenAIEmbedder(BatchEmbedder):
             return UserError(f"{where} cannot be reached; check base_url and the network. {kept}")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"{where} refuses the key in {self.key_env} for {self.model}.")
-        if isinstance(error, openai.RateLimitError) and _is_spent(error.response.text):
+        if isinstance(error, openai.RateLimitError) and is_spent(error.response.text):
             return UserError(f"The quota of the key in {self.key_env} is spent. {kept}")
         if isinstance(error, openai.APIStatusError):
-            return UserError(f"{where} answered {error.status_code}: {self._reason(error)}. {kept}")
+            return UserError(
+                f"{where} answered {error.status_code}: {reason_given(error, self.key_env)}. {kept}"
+            )
         return self._bad_reply("something that is not an embeddings reply")
-
-    def _reason(self, error: Any) -> str:
-        """The server's own words, short, without the key: servers have been seen to repeat it."""
-        body = error.body if isinstance(error.body, dict) else {}
-        reason = str(body.get("message") or "no reason given")
-        key = os.environ.get(self.key_env, "").strip()
-        reason = " ".join((reason.replace(key, "…") if key else reason).split())
-        return reason[:_REASON_LENGTH].rstrip(".")
 
     def _bad_reply(self, found: str) -> UserError:
         return UserError(
             f"The embedding server {self.base_url} sent {found} (model {self.model}). "
             "Check model, d_in and base_url; what is done is kept."
         )
-
-
-def tokens_at_most(text: str) -> int:
-    """A cautious estimate: prose has 4 to 5 characters a token, formulas 2 to 3, other scripts up to 1.
-
-    The exact count needs the model's vocabulary, which is a download.
-    """
-    n_ascii = len(text.encode("ascii", "ignore"))
-    return n_ascii * 2 // 5 + 2 * (len(text) - n_ascii) + 1
 
 
 def cut_to_tokens(text: str, limit: int) -> str:
@@ -279,15 +245,11 @@ def _is_too_long(error: Any) -> bool:
     return any(words in text for words in ("context length", "context_length", "too long", "maximum input"))
 
 
-def _is_spent(body: str) -> bool:
-    return "insufficient_quota" in body or "billing_hard_limit" in body
-
-
 def _stop_at_spent_quota(response: Any) -> None:
     """Tell the client not to try again: it takes a spent quota (429) for a rate limit, and obeys this
     header.
     """
     if response.status_code == 429:
         response.read()
-        if _is_spent(response.text):
+        if is_spent(response.text):
             response.headers["x-should-retry"] = "false"

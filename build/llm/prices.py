@@ -1,0 +1,36 @@
+"""What a language model's tokens cost, from the price table."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from build.embedders.spending import PRICES
+from sae.errors import UserError
+
+_PER_MILLION = 1e-6
+BATCH_SHARE = 0.5  # of the price, for calls that may take a day
+
+
+@dataclass(frozen=True)
+class ChatPrice:
+    """US dollars a token, read and written."""
+
+    input: float
+    output: float
+
+    def usd(self, input_tokens: int, output_tokens: int) -> float:
+        return self.input * input_tokens + self.output * output_tokens
+
+
+def chat_price(model: str, path: Path = PRICES) -> ChatPrice | None:
+    """The price of a model; None when the table has none. Raises UserError for a table that is broken."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("chat", {})
+        found = table.get(model)
+        if found is None:
+            return None
+        return ChatPrice(float(found["input"]) * _PER_MILLION, float(found["output"]) * _PER_MILLION)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The price table {path} is wrong at [chat] {model}: {error}.") from None
+    except OSError:
+        return None
