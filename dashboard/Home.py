@@ -10,7 +10,7 @@ if _ROOT not in sys.path:  # `streamlit run` puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard import data, frame, state  # noqa: E402
+from dashboard import arrival, data, frame, state  # noqa: E402
 
 st.set_page_config(page_title="Sextant", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 
@@ -27,4 +27,5 @@ with frame.calm():
     data.store()
     state.read_address()
     page.run()
+    arrival.show()
     state.write_address(whole=page == PAGES[0])

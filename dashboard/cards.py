@@ -36,16 +36,22 @@ def document_card(
     activation: float | None = None,
     max_activation: float | None = None,
     note: str = "",
+    below: str = "",
+    marks: str = "",
 ) -> None:
     """Show one document.
 
     document: a row of schema.DOCUMENT_COLUMNS; rank: its place, from 1; change: places won (positive) or lost
     since before, or ``"new"``; score: a number shown after the facts, explained by ``score_name`` on hover;
-    activation: of a feature, drawn as a bar against ``max_activation``; note: plain words after the facts.
+    activation: of a feature, drawn as a bar against ``max_activation``; note: plain words after the facts;
+    below: our own HTML under the facts; marks: names of style classes.
     """
     with st.container(gap=None):
-        heading = heading_html(document, rank, change, score, score_name, activation, max_activation, note)
-        st.html(heading)
+        st.html(
+            heading_html(
+                document, rank, change, score, score_name, activation, max_activation, note, below, marks
+            )
+        )
         if body := text_html(document, ranked=rank is not None):
             st.html(body)
 
@@ -59,6 +65,8 @@ def heading_html(
     activation: float | None = None,
     max_activation: float | None = None,
     note: str = "",
+    below: str = "",
+    marks: str = "",
 ) -> str:
     """The part of a card that may change while its document stays."""
     title = html_text(document.get("title"), 300) or "(no title)"
@@ -81,8 +89,8 @@ def heading_html(
     meta = " · ".join(part for part in facts if part)
     place = "" if rank is None else f'<div class="sx-rank">{rank}{_mark(change)}</div>'
     return (
-        f'<div class="sx-card">{place}<div class="sx-main">{heading}'
-        f'<div class="sx-meta">{meta}</div></div></div>'
+        f'<div class="sx-card {marks}">{place}<div class="sx-main">{heading}'
+        f'<div class="sx-meta">{meta}</div>{below}</div></div>'
     )
 
 

@@ -17,17 +17,25 @@ from dashboard.text import plain_text, safe_text
 FEATURES_PAGE = "views/features.py"
 SEARCH_PAGE = "views/search.py"
 
-# When a label may be believed: it predicted its labelling half well, or tells its documents from their
-# nearest neighbours in the other half.
-RELIABLE_OBJECTIVE = 0.65
-RELIABLE_PEARSON_MATCHED = 0.5
+# A label may be believed when even the lower end of its score's 95 % interval is at least this. Calibrated with
+# wrong labels that are nearly right: see docs/decisions.md, "Labels".
+RELIABLE_LOWER_END = 0.4
+RELIABLE_HELP = (
+    f"Labels whose score against the nearest negatives is at least {RELIABLE_LOWER_END:g} even at the lower end of its "
+    "95 % interval."
+)
 
 # A raised feature starts here: about this many times its 95 % activation leaves the steered query at cosine
 # .90 to the original.
 STRENGTH = 1.3
 _LABEL_LIMIT = 64
 
-SOURCES = {"local": "written from the corpus' own words", "person": "written by a person", "none": "no label"}
+SOURCES = {
+    "local": "written from the corpus' own words",
+    "llm": "written by a language model",
+    "person": "written by a person",
+    "none": "no label",
+}
 
 
 def number(value: Any) -> float | None:
@@ -47,18 +55,14 @@ def is_scored(row: Mapping[str, Any] | pd.Series) -> bool:
 
 def is_reliable(row: Mapping[str, Any] | pd.Series) -> bool:
     """Whether the label of a feature may be believed."""
-    objective, matched = number(row["objective"]), number(row["pearson_matched"])
-    if not is_scored(row):
-        return False
-    return (objective or 0) >= RELIABLE_OBJECTIVE or (matched or 0) >= RELIABLE_PEARSON_MATCHED
+    return is_scored(row) and (number(row["pearson_matched_low"]) or 0.0) >= RELIABLE_LOWER_END
 
 
 def reliable_rows(table: pd.DataFrame) -> pd.Series:
     """``is_reliable`` for a whole table: bool (n_features,)."""
-    # In double precision, as the chip compares: a stored .65 is a float32 just below it.
-    objective, matched = table["objective"].astype("float64"), table["pearson_matched"].astype("float64")
-    good = objective.ge(RELIABLE_OBJECTIVE) | matched.ge(RELIABLE_PEARSON_MATCHED)
-    return good & table["status"].eq("scored")
+    # In double precision, as for one row: a stored .4 is a float32 just above it.
+    low = table["pearson_matched_low"].astype("float64")
+    return low.ge(RELIABLE_LOWER_END) & table["status"].eq("scored")
 
 
 def feature_row(table: pd.DataFrame, feature_id: int) -> pd.Series:
@@ -87,7 +91,7 @@ def percent(share: Any) -> str:
 def signed(value: Any, digits: int = 2) -> str:
     """A score with a real minus sign, or a dash."""
     found = number(value)
-    return "–" if found is None else f"{found:.{digits}f}".replace("-", "−")
+    return "–" if found is None else f"{found:z.{digits}f}".replace("-", "−")
 
 
 def interval(row: Mapping[str, Any] | pd.Series, name: str) -> str:
@@ -109,6 +113,8 @@ def reliability(row: Mapping[str, Any] | pd.Series) -> tuple[str, str]:
 def chip_help(row: Mapping[str, Any] | pd.Series) -> str:
     """What the chip's numbers mean, for its tooltip. Markdown."""
     lines = [f"**{safe_text(feature_name(row))}** · feature {int(row['feature_id'])}"]
+    if row.get("source") == "person":
+        lines[0] += " · label written by a person"
     if row["dead"]:
         lines.append("Dead: active in no document.")
     else:

@@ -7,7 +7,10 @@ run of a page, and a failed opening is tried again. What a run asks for a hundre
 
 import os
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from sae.address import is_address, split_digest
 from sae.bundle import is_bundle
 from sae.encode import encode
 from sae.errors import UserError
@@ -24,21 +28,105 @@ from sae.store import SAE, Corpus, Store, current_build, open_store
 
 if TYPE_CHECKING:
     from sae.query import QueryEncoder
+    from sae.remote import Fetch
     from sae.search import Searcher
 
 MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
 _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
+_DOCUMENTS_KEPT = 1000
+_documents: OrderedDict[tuple[str, str, int], dict[str, Any]] = OrderedDict()
+_fetch_lock = threading.Lock()  # sessions that open an address at once share one fetch
+_fetches: dict[str, "Fetch"] = {}
 
 
-def artifacts_path() -> Path:
-    """The folder that holds CURRENT, or a bundle: environment variable ARTIFACTS, else ``artifacts``."""
-    return Path(os.environ.get("ARTIFACTS") or "artifacts")
+def setting(name: str) -> str | None:
+    """An environment variable, or a secret of the host of the same name."""
+    if found := os.environ.get(name):
+        return found
+    return _secret(name, int(time.monotonic()))
+
+
+@lru_cache(maxsize=64)
+def _secret(name: str, second: int) -> str | None:
+    """A secret, looked up at most once a second: Streamlit reads its files again at each asking."""
+    try:
+        secret = st.secrets.get(name)
+    except (FileNotFoundError, RuntimeError):  # there are no secrets
+        return None
+    return str(secret) if secret else None
+
+
+def artifacts() -> str:
+    """What is served: a folder that holds CURRENT, a bundle, or an address; ARTIFACTS, else ``artifacts``.
+
+    The checksum that it must have may stand behind it as ``#sha256=…``, or in ARTIFACTS_SHA256.
+    """
+    place = setting("ARTIFACTS") or "artifacts"
+    digest = setting("ARTIFACTS_SHA256")
+    return f"{place}#sha256={digest.strip()}" if digest and "#sha256=" not in place else place
 
 
 def store() -> Store:
-    """The build served. Raises UserError when it is missing, half-built, damaged or of another schema."""
-    root = artifacts_path()
-    return _store(str(root.resolve()), _version(root))
+    """The build served. Raises UserError when it is missing, half-built, damaged or of another schema.
+
+    A store at an address is fetched in the background; it can be read as far as its files have arrived.
+    """
+    place, digest = split_digest(artifacts())
+    if is_address(place):
+        return _fetched(artifacts())
+    root = Path(place)
+    return _store(str(root.resolve()), digest, _version(root))
+
+
+def arriving() -> "Fetch | None":
+    """The store on its way here, while it is."""
+    place = artifacts()
+    if not is_address(place):
+        return None
+    fetch = _fetch(place)
+    return None if fetch.finished else fetch
+
+
+def revision() -> str | None:
+    """The commit of a dataset that is served."""
+    place = artifacts()
+    return _fetch(place).source.revision if is_address(place) else None
+
+
+def fetch_again() -> None:
+    """Go on with a fetch that was broken off."""
+    fetch = _fetch(artifacts())
+    if fetch.fault is not None:
+        fetch.fault = None
+        threading.Thread(target=_run, args=(fetch,), daemon=True).start()
+
+
+@lru_cache(maxsize=4)
+def _fetch(address: str) -> "Fetch":
+    from sae.remote import begin
+
+    with _fetch_lock:
+        fetch = _fetches.get(address)
+        if fetch is None:
+            fetch = _fetches[address] = begin(address)
+            if not fetch.finished:
+                threading.Thread(target=_run, args=(fetch,), daemon=True).start()
+        return fetch
+
+
+def _run(fetch: "Fetch") -> None:
+    with suppress(UserError):  # which is kept as the fetch's fault, for the pages to show
+        fetch.run()
+
+
+def _fetched(address: str) -> Store:
+    fetch = _fetch(address)
+    return _arrived(str(fetch.folder), fetch.digest if "#sha256=" in address else None, fetch.finished)
+
+
+@lru_cache(maxsize=4)
+def _arrived(folder: str, digest: str | None, whole: bool) -> Store:
+    return Store(Path(folder), check_sizes=whole, sha256=digest)
 
 
 def _version(root: Path) -> str:
@@ -53,8 +141,14 @@ def _version(root: Path) -> str:
 
 
 @lru_cache(maxsize=2)
-def _store(root: str, version: str) -> Store:
-    return open_store(root)
+def _store(root: str, digest: str | None, version: str) -> Store:
+    return open_store(root, sha256=digest)
+
+
+def _at(build: str) -> Store:
+    """The store whose build's folder this is: nearly always the one that is served."""
+    served = store()
+    return served if str(served.path) == build else open_store(build)
 
 
 def corpus(name: str) -> Corpus:
@@ -64,7 +158,7 @@ def corpus(name: str) -> Corpus:
 
 @lru_cache(maxsize=8)
 def _corpus(build: str, name: str) -> Corpus:
-    return open_store(build).corpus(name)
+    return _at(build).corpus(name)
 
 
 def sae(corpus_name: str, sae_name: str) -> SAE:
@@ -107,7 +201,7 @@ def query_encoder() -> "QueryEncoder | None":
 
 @st.cache_resource(show_spinner="Loading the query encoder …", max_entries=2)
 def _query_encoder(build: str) -> "QueryEncoder | None":
-    folder = open_store(build).query_encoder
+    folder = _at(build).query_encoder
     if folder is None:
         return None
     from sae.query import QueryEncoder
@@ -134,12 +228,21 @@ def _example_queries(build: str, corpus_name: str) -> tuple[list[str], np.ndarra
 
 
 def documents(corpus_name: str, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
-    """The documents at the given rows, in that order, as dictionaries (schema.DOCUMENT_COLUMNS)."""
-    if len(rows) == 0:
-        return []
-    reader = corpus(corpus_name)
+    """The documents at the given rows, in that order, as dictionaries (schema.DOCUMENT_COLUMNS). Shared: copy
+    before changing."""
+    wanted = [int(row) for row in rows]
+    reader, build = corpus(corpus_name), str(store().path)
     with _parquet_lock:
-        return reader.documents(rows).to_pylist()
+        # Showing one document decodes a row group of 512; those shown lately are kept.
+        found = {row: _documents[key] for row in wanted if (key := (build, corpus_name, row)) in _documents}
+        if missing := list(dict.fromkeys(row for row in wanted if row not in found)):
+            found.update(zip(missing, reader.documents(missing).to_pylist(), strict=True))
+        for row in wanted:
+            _documents[build, corpus_name, row] = found[row]
+            _documents.move_to_end((build, corpus_name, row))
+        while len(_documents) > _DOCUMENTS_KEPT:
+            _documents.popitem(last=False)
+    return [found[row] for row in wanted]
 
 
 def titles(corpus_name: str) -> pd.Series:

@@ -18,7 +18,7 @@ _CONTROL = "another edit"
 
 
 # Each way of steering keeps its colour whichever are shown; middle tones, none of them near THEIRS.
-_COLOURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#9a8fd0", "#5f7fbf", "#a85fc0", "#7f8f2f", "#b3637f")
+_COLOURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#9a8fd0", "#5f7fbf", "#a85fc0", "#7f8f2f", "#b3637f", "#2f9f5f")
 
 
 def method_colour(name: str, every: list[str]) -> str:
@@ -154,8 +154,11 @@ def trade_off(table: pd.DataFrame, every: list[str]) -> Any:
     )
 
 
-def kept(table: pd.DataFrame) -> Any:
-    """What is left of the original ranking: bars with intervals. table: columns sae, variant, value, low, high."""
+def kept(table: pd.DataFrame, title: str = "of the original first ten") -> Any:
+    """Shares of rankings, such as what is left of the original one: bars with intervals.
+
+    table: columns sae, variant, value, low, high.
+    """
     variants = list(dict.fromkeys(table["variant"]))
     y = alt.Y("sae:N", title=None, sort=list(dict.fromkeys(table["sae"])))
     offset = alt.YOffset("variant:N", sort=variants)
@@ -165,14 +168,14 @@ def kept(table: pd.DataFrame) -> Any:
         yOffset=offset,
         x=alt.X(
             "value:Q",
-            title="of the original first ten",
+            title=title,
             scale=alt.Scale(domain=[0, 1]),
-            axis=alt.Axis(format=".0%"),
+            axis=alt.Axis(format=".0%", tickCount=5),
         ),
         color=alt.Color(
             "variant:N",
             sort=variants,
-            scale=alt.Scale(domain=variants, range=list(OURS[: len(variants)])),
+            scale=alt.Scale(domain=variants, range=[(*OURS, MUTED)[i] for i in range(len(variants))]),
             legend=alt.Legend(columns=1, labelLimit=260),
         ),
         tooltip=[
@@ -186,7 +189,7 @@ def kept(table: pd.DataFrame) -> Any:
     rules = base.mark_rule(strokeWidth=1.5, opacity=0.8, color=MUTED).encode(
         y=y, yOffset=offset, x="low:Q", x2="high:Q"
     )
-    return themed(bars + rules, 70 + 66 * table["sae"].nunique())
+    return themed(bars + rules, 70 + 22 * len(variants) * table["sae"].nunique())
 
 
 def optimisation(table: pd.DataFrame) -> Any:
@@ -208,31 +211,26 @@ def optimisation(table: pd.DataFrame) -> Any:
 
 
 def contour(table: pd.DataFrame) -> Any:
-    """Mean fidelity by strength of raising and of lowering. table: columns up, down, cosine."""
+    """Mean fidelity by strength of raising and of lowering, in bands of .05. table: columns up, down, cosine."""
     steps = np.diff(np.unique(table["up"]))
     step = float(steps[0]) if len(steps) else 0.125
     cells = table.assign(up2=table["up"] + step, down2=table["down"] + step)
-    low = float(np.floor(table["cosine"].min() * 20) / 20)
+    lowest = float(np.floor(table["cosine"].min() * 20) / 20)
+    levels = [round(float(v), 2) for v in np.arange(lowest + 0.05, 0.999, 0.05)]
+    depths = np.linspace(0.06, 1, len(levels) + 1)
+    bands = [f"{ACCENT}{round(255 * depth):02x}" for depth in depths]
     return themed(
         alt.Chart(cells)
-        .mark_rect()
+        .mark_rect(strokeWidth=0)
         .encode(
-            x=alt.X(
-                "up:Q", title="raised by, in largest activations of the query", axis=alt.Axis(tickCount=6)
-            ),
+            x=_strength("up", "raised by, in largest activations of the query", cells["up2"].max()),
             x2="up2:Q",
-            y=alt.Y(
-                "down:Q",
-                title="lowered by, in its own activation",
-                axis=alt.Axis(tickCount=6),
-                scale=alt.Scale(nice=False),
-            ),
+            y=_strength("down", "lowered by, in its own activation", cells["down2"].max(), alt.Y),
             y2="down2:Q",
             color=alt.Color(
                 "cosine:Q",
-                title="fidelity",
-                scale=alt.Scale(domain=[low, 1.0], range=["transparent", ACCENT], type="linear"),
-                legend=alt.Legend(title="fidelity", orient="top", gradientLength=140),
+                scale=alt.Scale(type="threshold", domain=levels, range=bands),
+                legend=alt.Legend(title="fidelity", orient="top", gradientLength=200, format=".2f"),
             ),
             tooltip=[
                 alt.Tooltip("up:Q", format=".2f"),
@@ -240,7 +238,16 @@ def contour(table: pd.DataFrame) -> Any:
                 alt.Tooltip("cosine:Q", title="fidelity", format=".3f"),
             ],
         ),
-        280,
+        340,
+    )
+
+
+def _strength(name: str, title: str, highest: float, axis: Any = alt.X) -> Any:
+    return axis(
+        f"{name}:Q",
+        title=title,
+        axis=alt.Axis(tickCount=6, grid=False),
+        scale=alt.Scale(domain=[0, float(highest)], nice=False),
     )
 
 

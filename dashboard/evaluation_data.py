@@ -22,13 +22,37 @@ METHODS = {  # name in the store -> (name shown, what it is)
     ),
     "label": ("label added", "No model: the embedding of the label's words is added."),
     "rewriting": ("rewriting", "No model: the wish is put in words by a template, and embedded."),
+    "rewriting by a model": (
+        "rewriting by a model",
+        "No features: a language model puts the wish in words, and that is embedded.",
+    ),
     CONTROL: (
         "another edit",
         "A concept that is not among the five is moved: what the judge then says is chance.",
     ),
 }
-EDITS = {"both": "one up, one down", "up": "one up", "down": "one down"}
-JUDGES = {"local": "words and embeddings", "words": "words alone", "embeddings": "embeddings alone"}
+EDITS = {  # name in the store -> (name shown, what it is)
+    "both": (
+        "one up, one down",
+        "The papers' way: one concept is set to zero, the rest of the change goes into raising another.",
+    ),
+    "even": ("both evenly", "As much of the change lowers one concept as raises the other."),
+    "up": ("one up", "One concept is raised."),
+    "down": ("one down", "One concept is lowered."),
+}
+JOINT = ("both", "even")
+VARIANTS = {
+    "original": "the embedding",
+    "query": "query reconstructed",
+    "query and documents": "query and documents reconstructed",
+    "sparse": "features alone",
+}
+JUDGES = {
+    "local": "words and embeddings",
+    "words": "words alone",
+    "embeddings": "embeddings alone",
+    "llm": "a language model",
+}
 
 
 def evaluation(corpus_name: str) -> Evaluation | None:
@@ -47,6 +71,7 @@ def _tables(build: str, corpus_name: str) -> dict[str, pd.DataFrame]:
         "retrieval": found.retrieval().to_pandas(),
         "categories": found.categories().to_pandas(),
         "truth": found.truth().to_pandas(),
+        "judged": found.judged().to_pandas(),
     }
 
 

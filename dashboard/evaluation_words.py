@@ -7,6 +7,7 @@ from dashboard.evaluation_data import CONTROL, number, percent
 from dashboard.papers_steering import CHANCE
 
 AT = 0.75  # the fidelity at which the papers compare
+REWRITER = "rewriting by a model"
 FEWEST = 10  # trials from which a share is worth telling
 _MATCHED = 0.7  # correlation from which a planted topic counts as found
 
@@ -33,8 +34,13 @@ def does_it_steer(steering: pd.DataFrame, judge: str = "local") -> str:
 def ahead_of_words(steering: pd.DataFrame, judge: str = "local", method: str = "feature") -> str:
     """How far steering is ahead of rewriting at AT, on the same trials: raising alone, and both ways at once."""
     told = []
-    for edit, what in (("up", "raising alone"), ("both", "raising one and lowering another at once")):
-        found = number(steering, edit=edit, method=method, measure=f"ahead {edit}", fidelity=AT, judge=judge)
+    for edit, what in (
+        ("up", "raising alone"),
+        ("both", "raising one and lowering another at once"),
+        ("even", "both evenly"),
+    ):
+        measure = "ahead up" if edit == "up" else "ahead both"
+        found = number(steering, edit=edit, method=method, measure=measure, fidelity=AT, judge=judge)
         if found is None or found["n"] < FEWEST:
             continue
         points, low, high = (100 * found[column] for column in ("value", "low", "high"))
@@ -45,8 +51,10 @@ def ahead_of_words(steering: pd.DataFrame, judge: str = "local", method: str = "
         )
     if not told:
         return "Too few rewritten queries came near this fidelity to compare with."
+    if REWRITER in set(steering["method"]):
+        return f"Against the same wish put in words by a language model, steering is {', '.join(told)}."
     return (
-        f"Against the same wish put in words by a template, steering is {' and '.join(told)}; an embedding hears "
+        f"Against the same wish put in words by a template, steering is {', '.join(told)}; an embedding hears "
         "“without X” as X. A language model would write better: the papers, with one to rewrite and one to judge, were "
         "10 points ahead."
     )

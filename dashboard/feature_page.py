@@ -1,16 +1,13 @@
 """One feature's page: what it is, where it is active, whether its label can be believed, what is near it."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard import cards, charts, chips, data, frame, state
-from dashboard.tables import download_table
-from dashboard.text import plain_text, safe_text
-from sae.schema import NEIGHBOURS, QUANTILES
+from dashboard.feature_label import origin, prediction
+from dashboard.feature_neighbours import neighbours
+from dashboard.text import safe_text
+from sae.schema import QUANTILES
 
 _TOP_DOCUMENTS = 10
 _PER_QUANTILE = 2
@@ -37,9 +34,9 @@ def feature_page(corpus_name: str, sae_name: str, feature_id: int) -> None:
         _documents(corpus_name, sae_name, row)
     with right:
         _histogram(row)
-        _prediction(corpus_name, sae_name, row)
-        _candidates(row)
-    _neighbours(corpus_name, table, row)
+        prediction(corpus_name, sae_name, row)
+        origin(corpus_name, sae_name, row)
+    neighbours(corpus_name, table, row)
 
 
 def back_to_all() -> None:
@@ -177,146 +174,3 @@ def _histogram(row: pd.Series) -> None:
     )
     if told:
         st.caption(f"Quantiles (dashed): {told}")
-
-
-def _candidates(row: pd.Series) -> None:
-    st.subheader("Candidate labels", anchor=False)
-    labels, objectives = list(row["candidates"]), list(row["candidate_objectives"])
-    if not labels:
-        st.caption("No candidates were kept for this feature.")
-        return
-    shown = pd.DataFrame(
-        {
-            "label": [plain_text(label, 120) for label in labels],
-            "objective": pd.Series(objectives[: len(labels)], dtype="float32").reindex(range(len(labels))),
-        }
-    )
-    st.dataframe(
-        shown,
-        hide_index=True,
-        column_config={
-            "label": st.column_config.TextColumn("Label", width="medium"),
-            "objective": st.column_config.ProgressColumn(
-                "Objective",
-                format="%.2f",
-                min_value=0,
-                max_value=1,
-                width="small",
-                help="How well the label does on the half of the documents that it was chosen with.",
-            ),
-        },
-    )
-
-
-def _prediction(corpus_name: str, sae_name: str, row: pd.Series) -> None:
-    st.subheader("How well the label predicts", anchor=False)
-    if not chips.is_scored(row):
-        st.caption(
-            f"This label has not been scored ({safe_text(row['status'], 60)}). Read the documents before you "
-            "rely on it."
-        )
-        return
-    evidence = scored_documents(corpus_name, sae_name, int(row["feature_id"]))
-    if evidence.empty:
-        st.caption("The build holds no scored documents for this feature.")
-        return
-    rightly = int(((evidence["confidence"] > 0) == (evidence["activation"] > 0)).sum())
-    st.caption(
-        "The Predictor read the label and one document at a time, none of which had a part in choosing the "
-        f"label. It told {rightly} of {len(evidence)} rightly."
-    )
-    told = f"Confidence for {len(evidence)} documents; {rightly} told rightly."
-    charts.show(charts.prediction_strips(evidence), told)
-    with st.expander(f"All {len(evidence)} scored documents"):
-        shown = pd.DataFrame(
-            {
-                "document": [plain_text(title, 200) for title in evidence["title"]],
-                "truth": evidence["role"].map(charts.ROLES).fillna("other"),
-                "activation": evidence["activation"],
-                "confidence": evidence["confidence"],
-            }
-        )
-        st.dataframe(shown, hide_index=True, height=300, column_config=_EVIDENCE_COLUMNS)
-        download_table(shown, f"feature-{int(row['feature_id'])}-scored-documents", key="evidence-csv")
-
-
-_EVIDENCE_COLUMNS: dict[str, Any] = {
-    "document": st.column_config.TextColumn("Document", width="medium"),
-    "truth": st.column_config.TextColumn("Truth", width="small", help="Whether the feature is active there."),
-    "activation": st.column_config.NumberColumn("Activation", format="%.2f", width="small"),
-    "confidence": st.column_config.NumberColumn(
-        "Confidence", format="%.2f", width="small", help="From −1, surely not active, to +1, surely active."
-    ),
-}
-
-
-def scored_documents(corpus_name: str, sae_name: str, feature_id: int) -> pd.DataFrame:
-    """The scored documents of a feature, surest first: role, activation, confidence, title."""
-    table = data.sae(corpus_name, sae_name).evidence(feature_id).to_pandas()
-    table = table[table["confidence"].notna() & (table["half"] == "score")]
-    table = table.sort_values("confidence", ascending=False, kind="stable").reset_index(drop=True)
-    titles = data.titles(corpus_name)
-    table["title"] = [titles.iloc[document] for document in table["document"]]
-    return table
-
-
-def _neighbours(corpus_name: str, table: pd.DataFrame, row: pd.Series) -> None:
-    cosine = "By cosine of decoder directions."
-    left, right = st.columns(2, gap="large")
-    with left:
-        _chip_list("Most similar", cosine, table, row["most_similar"], row["most_similar_cosine"], "similar")
-        unlike = row["least_similar"], row["least_similar_cosine"]
-        _chip_list("Least similar", cosine, table, *unlike, "unlike")
-    with right:
-        _chip_list(
-            "Active together",
-            "By the number of documents in which both are active.",
-            table,
-            row["cooccurring"],
-            row["cooccurring_counts"],
-            "together",
-            counts=True,
-        )
-        _other_models(corpus_name, row)
-
-
-def _chip_list(
-    title: str,
-    explanation: str,
-    table: pd.DataFrame,
-    features: Sequence[int] | np.ndarray,
-    values: Sequence[float] | np.ndarray,
-    key: str,
-    counts: bool = False,
-) -> None:
-    st.subheader(title, anchor=False, help=explanation)
-    with st.container(gap="small"):
-        shown = 0
-        for feature_id, value in list(zip(features, values, strict=False))[:NEIGHBOURS]:
-            if int(feature_id) in table.index:
-                note = f"{int(value):,} documents" if counts else f"cosine {chips.signed(value)}"
-                near = chips.feature_row(table, int(feature_id))
-                chips.feature_chip(near, f"{key}-{feature_id}", note=note)
-                shown += 1
-    if not shown:
-        st.caption("None.")
-
-
-def _other_models(corpus_name: str, row: pd.Series) -> None:
-    explanation = "The nearest feature of each, by cosine of decoder directions."
-    st.subheader("In the other models", anchor=False, help=explanation)
-    known = data.corpus(corpus_name).saes
-    found = list(zip(row["other_saes"], row["other_features"], row["other_cosines"], strict=False))
-    found = [item for item in found if item[0] in known]
-    if not found:
-        st.caption("This corpus has one model.")
-    with st.container(gap="small"):
-        for sae_name, feature_id, cosine in found:
-            other = data.feature_table(corpus_name, sae_name)
-            if int(feature_id) in other.index:
-                chips.feature_chip(
-                    chips.feature_row(other, int(feature_id)),
-                    f"other-{sae_name}",
-                    note=f"{safe_text(sae_name, 40)} · cosine {chips.signed(cosine)}",
-                    corpus_and_sae=(corpus_name, sae_name),
-                )

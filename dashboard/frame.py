@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from dashboard import data, state
+from dashboard import arrival, data, state
 from dashboard.text import plain_text, safe_text
 from sae.errors import UserError
 
@@ -20,7 +20,10 @@ def calm() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.warning(_with_commands(str(error)), icon=":material/info:")
+        if arrival.waits():
+            arrival.show(waiting=True)
+        else:
+            st.warning(_with_commands(str(error)), icon=":material/info:")
 
 
 def _with_commands(sentence: str) -> str:

@@ -74,14 +74,27 @@ iframe{{border:0;width:100%;height:{height}px}}</style></head><body>
 const known = new Set({known}), address = {_script_json(address)};
 addEventListener("message", event => {{
   const inner = document.querySelector("iframe").contentWindow;
-  const feature = event.data && event.data.feature;
-  if (event.source !== inner || !known.has(feature)) return;
+  if (event.source !== inner || !event.data) return;
+  const feature = event.data.feature, picture = event.data.picture;
+  if (typeof picture === "string" && picture.startsWith("data:image/png;base64,")) {{
+    const saved = document.createElement("a");
+    saved.href = picture;
+    saved.download = "family.png";
+    saved.click();
+    return;
+  }}
+  if (!known.has(feature)) return;
   // Streamlit's frame may not navigate the page around it, but that page may follow a link of its own.
   const link = parent.document.createElement("a");
   link.href = address + feature;
   link.click();
 }});
 </script></body></html>"""
+
+
+def _in_rings(nodes: Sequence[Node]) -> bool:
+    """Rows start at the parent, with room for every label; rings lie around it."""
+    return min(node.x for node in nodes) < 0
 
 
 def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
@@ -91,7 +104,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
     network = Network(height=f"{height}px", width="100%", directed=True, cdn_resources="in_line")
     # A large family is drawn smaller as a whole; its features must stay large enough to see and to hit.
     grow = max(1.0, max(max(abs(n.x), abs(n.y)) for n in nodes) / 1000)
-    rings = min(node.x for node in nodes) < 0  # rows start at the parent, with room for every label
+    rings = _in_rings(nodes)
     labelled = {n.feature_id for n in sorted(nodes, key=lambda n: -n.density)[:_LABELLED]}
     for node in nodes:
         name = plain_text(node.label, 28) or f"feature {node.feature_id}"
@@ -151,11 +164,16 @@ font:14px/1.4 system-ui,sans-serif}}
 #mynetwork{{border:1px solid {colours.line}!important;border-radius:6px;background:transparent!important;
 float:none!important;box-sizing:border-box}}
 #mynetwork:focus-within{{outline:2px solid {ACCENT};outline-offset:-2px}}
+#save{{position:absolute;top:6px;right:6px;font:inherit;font-size:12px;padding:2px 8px;cursor:pointer;
+color:{colours.ink};background:{colours.paper};border:1px solid {colours.line};border-radius:6px}}
+#save:focus-visible{{outline:2px solid {ACCENT}}}
 .card{{border:0}} #said{{height:52px;padding:4px 2px;overflow:auto;overflow-wrap:anywhere}}
 #said b{{font-weight:600}} canvas:focus{{outline:none}}</style>"""
-    script = f"""<div id="said" role="status" aria-live="polite"></div><script>
+    script = f"""<button id="save" title="Save the graph as a picture">PNG</button>
+<div id="said" role="status" aria-live="polite"></div><script>
 const facts = {_script_json(facts)}, labels = {{}}, order = {json.dumps([node.feature_id for node in nodes])};
 const above = {_script_json({node.feature_id: node.parent for node in nodes})};
+const rings = {json.dumps(_in_rings(nodes))};
 let chosen = null;
 const said = document.getElementById("said");
 function choose(id) {{
@@ -201,11 +219,21 @@ function show() {{
   network.fit();
   network.moveTo({{scale: network.getScale() * 0.82}});  // labels reach beyond the outermost features
   // Where all of it would be too small to read, start at the parent.
-  if (network.getScale() < 0.55 && order.length <= 40) {{
+  if (network.getScale() < 0.55 && !rings) {{
     const scale = 0.7, at = network.getPosition(order[0]);
     network.moveTo({{scale: scale, position: {{x: at.x + box.clientWidth / scale / 2 - 90, y: at.y}}}});
   }}
 }}
+document.getElementById("save").addEventListener("click", () => {{
+  // On the page's own ground: a canvas is transparent.
+  const copy = document.createElement("canvas"), ink = copy.getContext("2d");
+  copy.width = box.width;
+  copy.height = box.height;
+  ink.fillStyle = "{colours.paper}";
+  ink.fillRect(0, 0, copy.width, copy.height);
+  ink.drawImage(box, 0, 0);
+  parent.postMessage({{picture: copy.toDataURL("image/png")}}, "*");
+}});
 network.once("afterDrawing", show);
 addEventListener("resize", show);
 said.textContent = "Point at a feature, or use the arrow keys; click or press Enter for its page.";

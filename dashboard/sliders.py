@@ -1,137 +1,127 @@
-"""The steering panel: one slider a feature, its reset, and the search for features to add."""
+"""One slider a feature: less at the left of zero, more at the right, its natural range marked."""
 
-from collections.abc import Sequence
-from typing import cast
-
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, state
-from dashboard.chips import feature_chip, feature_name, number, signed, steering_value
-from dashboard.text import safe_text
-from sae.steer import REACH_75, SliderRange, Steered, slider_range
+from dashboard import search_choices, search_swap, state
+from dashboard.chips import feature_chip, feature_name, number, percent, signed
+from dashboard.text import html_text, safe_text
+from sae.schema import QUANTILES
+from sae.slider import SliderScale, slider_scale
 
-SHOWN = 8  # active features with a slider before somebody asks for the rest
-_MATCHES = 6
-_LONGEST_NAME = 200
-_FAINTEST = 0.2  # labels below this cosine have nothing to do with what was typed
-_ADD_KEY, _ALL_KEY = "add-feature", "all-sliders"
-_MODE_NAMES = {
-    "direct": "the query itself (direct)",
-    "reconstruction": "what the features say of the query (reconstruction)",
+COMMON = 0.2  # a feature active in a larger share of the documents says little about any of them
+MUTE, SPLIT, FAMILY, ONLY = "mute", "split", "family", "only"
+_MENU = {
+    FAMILY: "Move its family with it",
+    SPLIT: "Swap for its narrower concepts",
+    ONLY: "List only documents that have it",
+    MUTE: "Mute it in all my queries",
 }
 
 
-def panel(table: pd.DataFrame, steered: Steered) -> None:
-    """Fidelity, a slider for each active or edited feature, and the box that adds others."""
-    edits = state.edits()
-    _heading(steered, changed=bool(steered.amounts), touched=bool(edits))
-    active = list(steered.latents)
-    shown = active if st.session_state.get(_ALL_KEY) else active[:SHOWN]
-    added = [i for i in edits if i not in steered.latents]
-    features = [i for i in active if i in shown or i in edits] + added
-    for feature_id in features:
-        _slider_row(_row(table, feature_id), steered.latents.get(feature_id, 0.0), edits.get(feature_id))
-    if len(active) > SHOWN:
-        rest = f"Show {len(active) - SHOWN} weaker features" if len(shown) == SHOWN else "Show fewer"
-        st.button(rest, key="show-all-sliders", type="tertiary", on_click=_toggle_all)
-    _add_box(table, features)
-    _mode_box()
+def feature_scale(row: pd.Series, original: float, value: float | None) -> SliderScale:
+    """The scale of a feature's slider."""
+    quantiles = row["quantiles"]
+    strong = number(quantiles[-1]) if quantiles is not None and len(quantiles) else None
+    strong = strong or number(row["max_activation"]) or max(original, 1.0)
+    # A link may set more than the slider would.
+    return slider_scale(original, strong, [] if value is None else [value])
 
 
-def _row(table: pd.DataFrame, feature_id: int) -> pd.Series:
-    return cast(pd.Series, table.loc[feature_id])
+def slider_row(row: pd.Series, original: float, value: float | None, colour: str, menu: list[str]) -> None:
+    """Chip, value, reset, menu and slider of one feature.
 
-
-def _heading(steered: Steered, changed: bool, touched: bool) -> None:
-    st.subheader("Steering", anchor=False)
-    with st.container(gap=None):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(
-                f"Fidelity **{signed(steered.fidelity)}** :gray[· {_in_words(steered.fidelity, changed)}]",
-                help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the "
-                "results follow the edits more than your words.",
-                width="content",
-            )
-            st.button(
-                "Reset all",
-                key="reset-all",
-                type="tertiary",
-                icon=":material/restart_alt:",
-                disabled=not touched,
-                help="Give every feature back its own activation.",
-                on_click=state.clear_edits,
-            )
-        st.progress(min(1.0, max(0.0, steered.fidelity)))
-
-
-def _in_words(fidelity: float, changed: bool) -> str:
-    """What a fidelity means."""
-    if not changed:
-        return "nothing is changed"
-    if fidelity >= 0.9:
-        return "close to your query"
-    if fidelity >= 0.75:
-        return "clearly moved"
-    return "far from your query"
-
-
-def _slider_row(row: pd.Series, original: float, value: float | None) -> None:
+    original: its activation in the query; value: what it is set to, or None; colour: of its parts in the
+    results; menu: the entries of the menu that make sense for it.
+    """
     feature_id = int(row["feature_id"])
-    ends = _range(row, original, value)
-    key = f"slider-{'-'.join(state.selected())}-{feature_id}-{ends.low}-{ends.high}"
-    # The ends are rounded to steps, so that a value from a link may lie a hair outside.
-    at = ends.original if value is None else min(max(value, ends.low), ends.high)
-    edited = value is not None and value != original
-    with st.container(gap="xxsmall", key=f"row-{feature_id}"):
-        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+    scale = feature_scale(row, original, value)
+    at = scale.original if value is None else scale.nearest(value)
+    key = f"slider-{'-'.join(state.selected())}-{feature_id}-{scale.stops[-1]}-{scale.original}"
+    name = feature_name(row)
+    with st.container(gap=None, key=f"row-{feature_id}"):
+        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
+            st.html(f'<span class="sx-dot" style="background:{colour}"></span>', width="content")
             with st.container():
                 feature_chip(row, key=f"active-{feature_id}", steer=False)
-            if edited:
-                st.markdown(f":gray[{_shown(original, ends)} →] **{_shown(at, ends)}**", width="content")
+            if value is not None and value != original:
+                st.markdown(f":gray[{shown(original)} →] **{shown(value)}**", width="content")
             st.button(
                 ":material/restart_alt:",
                 key=f"reset-{feature_id}",
                 type="tertiary",
                 disabled=value is None,
-                help=f"Back to {_shown(original, ends)}" if original else "Take this feature away again",
+                help=f"Back to {shown(original)}" if original else "Take this concept away again",
                 on_click=state.remove_edit,
+                args=(feature_id,),
+            )
+            st.menu_button(
+                ":material/more_vert:",
+                menu,
+                key=f"menu-{feature_id}",
+                format_func=_MENU.__getitem__,
+                type="tertiary",
+                on_click=_chosen,
                 args=(feature_id,),
             )
         # The session's edits are the truth; the widget is told only what it does not know, so that a hand
         # that is dragging is never pulled back.
         if st.session_state.get(key) != at:
             st.session_state[key] = at
-        st.slider(
-            feature_name(row),
-            min_value=ends.low,
-            max_value=ends.high,
-            step=ends.step,
-            format=f"%.{min(ends.decimals, 4)}f",
+        st.select_slider(
+            safe_text(name, 120),  # drawn as Markdown even where it is collapsed
+            scale.stops,
             key=key,
+            format_func=stop_name,
             label_visibility="collapsed",
             on_change=_moved,
-            args=(feature_id, key, original, ends),
+            args=(feature_id, key, original, scale),
         )
+        st.html(scale_html(scale, row["quantiles"]))
+        if (number(row["density"]) or 0) > COMMON and MUTE in menu:
+            st.button(
+                f"Active in {percent(row['density'])} of all documents, so it says little: mute it",
+                key=f"mute-{feature_id}",
+                type="tertiary",
+                on_click=search_choices.set_muted,
+                args=(feature_id, True),
+            )
 
 
-def _range(row: pd.Series, original: float, value: float | None) -> SliderRange:
-    quantiles = row["quantiles"]
-    strong = number(quantiles[-1]) if quantiles is not None and len(quantiles) else None
-    strong = strong or number(row["max_activation"]) or max(original, 1.0)
-    if value is not None:  # a link may set more than the slider would
-        strong = max(strong, abs(value - original) / REACH_75)
-    return slider_range(original, strong)
+def scale_html(scale: SliderScale, quantiles: object) -> str:
+    """What lies under a slider: less and more, zero, the query's own activation and the natural range."""
+    found = [float(q) for q in quantiles] if quantiles is not None else []  # type: ignore[attr-defined]
+    marks = [f'<i class="sx-zero" style="left:{100 * scale.place(0):.1f}%"></i>']
+    if scale.original:
+        marks.append(
+            f'<i class="sx-own" style="left:{100 * scale.place(scale.original):.1f}%" title="in your query"></i>'
+        )
+    if len(found) == len(QUANTILES):
+        low, middle, high = (found[QUANTILES.index(q)] for q in (0.05, 0.5, 0.95))
+        left, right = 100 * scale.place(low), 100 * scale.place(high)
+        told = f"{shown(low)} to {shown(high)} in nine of ten documents that have it, {shown(middle)} in the middle"
+        marks.append(
+            f'<b style="left:{left:.1f}%;width:{right - left:.1f}%" title="{html_text(told)}"></b>'
+            f'<i class="sx-half" style="left:{100 * scale.place(middle):.1f}%"></i>'
+        )
+    strip = f'<span class="sx-range">{"".join(marks)}</span>'
+    return f'<div class="sx-scale"><span>less</span>{strip}<span>more</span></div>'
 
 
-def _shown(value: float, ends: SliderRange) -> str:
-    return signed(value, digits=min(max(ends.decimals, 1), 3))
+def stop_name(value: float) -> str:
+    """A stop of a slider; no two are written alike."""
+    return f"{value:.6g}".replace("-", "−")
 
 
-def _moved(feature_id: int, key: str, original: float, ends: SliderRange) -> None:
-    value = st.session_state[key]
-    if abs(value - ends.original) < ends.step / 2:
+def shown(value: float) -> str:
+    """An activation with sensible digits."""
+    size = abs(value)
+    return signed(value, 2 if size < 1 else 1) if value else "0"
+
+
+def _moved(feature_id: int, key: str, original: float, scale: SliderScale) -> None:
+    value = float(st.session_state[key])
+    if value == scale.original:
         value = original  # exactly, so that the ranking is again that of the plain query
     if value == original and original > 0:
         state.remove_edit(feature_id)
@@ -139,91 +129,32 @@ def _moved(feature_id: int, key: str, original: float, ends: SliderRange) -> Non
         state.add_edit(feature_id, value)
 
 
-def _toggle_all() -> None:
-    st.session_state[_ALL_KEY] = not st.session_state.get(_ALL_KEY)
+def _chosen(feature_id: int) -> None:
+    chosen = st.session_state.get(f"menu-{feature_id}")
+    if chosen == MUTE:
+        search_choices.set_muted(feature_id, True)
+        state.remove_edit(feature_id)
+    elif chosen == ONLY:
+        search_choices.only_with(feature_id)
+    elif chosen == FAMILY:
+        search_swap.add_family_of(feature_id)
+    elif chosen == SPLIT:
+        st.session_state[search_swap.OPEN] = feature_id
 
 
-def _add_box(table: pd.DataFrame, present: Sequence[int]) -> None:
-    typed = st.text_input(
-        "Add a feature",
-        key=_ADD_KEY,
-        placeholder="Add a feature: type words or a meaning …",
-        label_visibility="collapsed",
-        icon=":material/add:",
-        live=True,
-        autocomplete="off",
-    )
-    typed = (typed or "").strip()[:_LONGEST_NAME]
-    if not typed:
+def muted_line(names: dict[int, str]) -> None:
+    """Features that are muted, each with a button that lets it speak again."""
+    if not names:
         return
-    words = by_words(table, typed, present)[:_MATCHES]
-    for feature_id in words:
-        _match(_row(table, feature_id))
-    # Drawn after those found by words: the first time, the labels have to be embedded.
-    meant = by_meaning(table, typed, present)[: _MATCHES - len(words)] if len(words) < _MATCHES else []
-    for feature_id in meant:
-        if feature_id not in words:
-            _match(_row(table, feature_id))
-    if not words and not meant:
-        st.caption("No feature is called like that. Try another word.")
-
-
-def _match(row: pd.Series) -> None:
-    feature_id = int(row["feature_id"])
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-        st.button(
-            ":material/add:",
-            key=f"add-{feature_id}",
-            type="tertiary",
-            help=f"Steer with {safe_text(feature_name(row), 64)}",
-            on_click=_add,
-            args=(feature_id, steering_value(row)),
-        )
-        feature_chip(row, key=f"match-{feature_id}", steer=False)
-
-
-def _add(feature_id: int, value: float) -> None:
-    state.add_edit(feature_id, value)
-    st.session_state[_ADD_KEY] = ""
-
-
-def _usable(table: pd.DataFrame, leave_out: Sequence[int]) -> np.ndarray:
-    """bool (n_latents,): features that have a label, are not dead, and are not left out."""
-    labelled = ~table["dead"] & table["label"].str.strip().ne("")
-    return np.array(labelled & ~table.index.isin(list(leave_out)), dtype=bool)
-
-
-def by_words(table: pd.DataFrame, typed: str, leave_out: Sequence[int] = ()) -> list[int]:
-    """Ids of features whose label contains every word typed, the most frequent first."""
-    found = _usable(table, leave_out)
-    labels = table["label"].str.casefold()
-    for word in typed.casefold().split():
-        found &= labels.str.contains(word, regex=False).to_numpy(dtype=bool)
-    rows = np.flatnonzero(found)
-    return [int(table.index[i]) for i in rows[np.argsort(-table["density"].to_numpy()[rows], kind="stable")]]
-
-
-def by_meaning(table: pd.DataFrame, typed: str, leave_out: Sequence[int] = ()) -> list[int]:
-    """Ids of the features whose labels are nearest to the words typed, by cosine; none without an encoder."""
-    labels, vector = data.label_vectors(*state.selected()), data.encoded(typed)
-    if labels is None or vector is None:
-        return []
-    cosines = np.where(_usable(table, leave_out), labels @ vector, -1.0)
-    order = np.argsort(-cosines, kind="stable")[: 2 * _MATCHES]
-    return [int(table.index[i]) for i in order if cosines[i] > _FAINTEST]
-
-
-def _mode_box() -> None:
-    key = "mode-box"
-    if st.session_state.get(key) != state.mode():
-        st.session_state[key] = state.mode()
-    st.selectbox(
-        "What an edit changes",
-        state.MODES,
-        key=key,
-        format_func=lambda name: _MODE_NAMES[name],
-        help="Direct: the feature's direction is added to the query, and whatever the features cannot say "
-        "stays. Reconstruction: the edited features alone are turned back into a query, as in O'Neill et al. "
-        "2024. Without edits both are plain search.",
-        on_change=lambda: state.set_mode(st.session_state[key]),
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.caption("Muted:", width="content")
+        for feature_id, name in names.items():
+            st.button(
+                safe_text(name, 40),
+                key=f"hear-{feature_id}",
+                type="tertiary",
+                icon=":material/volume_off:",
+                help="Let it speak again",
+                on_click=search_choices.set_muted,
+                args=(feature_id, False),
+            )

@@ -2,7 +2,8 @@
 
 The session holds the truth; the address bar is read when a page is opened by a link, and written after every
 change. Names in the address: ``corpus``, ``sae``, ``q`` (query), ``like`` (the row of a document that is
-searched with instead of words), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``.
+searched with instead of words), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``, and those of
+``dashboard.search_choices``.
 """
 
 import math
@@ -11,10 +12,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import data
+from dashboard import data, search_choices
+from sae.steer import MODES
 
-ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode")
-MODES = ("direct", "reconstruction")
+ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode", *search_choices.NAMES)
+DEFAULT_MODE = next(iter(MODES))
 MAX_EDITS = 64
 MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
 _RECENT_SECONDS = 3.0
@@ -37,10 +39,12 @@ def select(corpus_name: str, sae_name: str) -> None:
     """Choose a corpus and an SAE. Edits name features of one SAE, so another SAE starts without any."""
     if (corpus_name, sae_name) != (st.session_state.get("corpus"), st.session_state.get("sae")):
         st.session_state["edits"] = {}
+        search_choices.forget_features()
     if corpus_name != st.session_state.get("corpus") and not st.session_state.get("typed"):
         st.session_state.pop("query", None)
     if corpus_name != st.session_state.get("corpus"):
         st.session_state.pop("like", None)
+        search_choices.forget_filters()
     st.session_state["corpus"], st.session_state["sae"] = corpus_name, sae_name
 
 
@@ -57,7 +61,7 @@ def set_query(text: str, typed: bool = True) -> None:
     """Ask another query, which starts without edits; ``typed`` ones are kept when the corpus changes."""
     text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
     if text != query() or like() is not None:
-        st.session_state["edits"] = {}
+        clear_edits()
     st.session_state["query"], st.session_state["typed"] = text, typed
     st.session_state.pop("like", None)
 
@@ -70,7 +74,8 @@ def like() -> int | None:
 
 def set_like(row: int) -> None:
     """Search with a document's own embedding, without edits."""
-    st.session_state["like"], st.session_state["edits"] = int(row), {}
+    clear_edits()
+    st.session_state["like"] = int(row)
 
 
 def set_mode(name: str) -> None:
@@ -98,14 +103,15 @@ def remove_edit(feature_id: int) -> None:
 
 
 def clear_edits() -> None:
-    """Give every feature back its own activation."""
+    """Give every feature and every family back its own activation; what is muted stays so."""
     st.session_state["edits"] = {}
+    search_choices.clear_families()
 
 
 def mode() -> str:
     """How edits act on the query, one of MODES."""
     found = st.session_state.get("mode")
-    return found if found in MODES else MODES[0]
+    return str(found) if found in MODES else DEFAULT_MODE
 
 
 def format_edits(values: dict[int, float]) -> str:
@@ -139,9 +145,9 @@ def address() -> dict[str, str]:
         found["q"] = query()
     if edits():
         found["e"] = format_edits(edits())
-    if mode() != MODES[0]:
+    if mode() != DEFAULT_MODE:
         found["mode"] = mode()
-    return found
+    return found | search_choices.address()
 
 
 def read_address() -> None:
@@ -166,7 +172,7 @@ def read_address() -> None:
         if sae_name not in data.corpus(corpus_name).saes:
             sae_name = data.corpus(corpus_name).saes[0]
         select(corpus_name, sae_name)
-    if found.keys() & {"q", "like", "e"}:
+    if found.keys() & {"q", "like", "e", *search_choices.NAMES}:
         _take_over_search(found)
     st.session_state["last_written"] = key
 
@@ -181,6 +187,7 @@ def _take_over_search(found: dict[str, str]) -> None:
     edited = parse_edits(found.get("e", ""))
     st.session_state["edits"] = {i: value for i, value in edited.items() if i < n_latents}
     st.session_state["mode"] = found.get("mode")
+    search_choices.take_over(found, n_latents)
 
 
 def write_address(whole: bool) -> None:

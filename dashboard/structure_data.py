@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from sae import structure_store
+from sae import scaling_store, structure_store
 from sae.structure_store import FamilyReader
 
 
@@ -90,6 +90,12 @@ def _splitting(build: str, corpus_name: str) -> tuple[pd.DataFrame, pd.DataFrame
     return structure_store.splitting(corpus).to_pandas(), structure_store.splitting_summary(
         corpus
     ).to_pandas()
+
+
+def grid_cosines(corpus_name: str) -> pd.DataFrame | None:
+    """How near the SAEs of the scaling grid are to each other (schema.SCALING_COSINE_COLUMNS); None without."""
+    corpus = data.corpus(corpus_name)
+    return scaling_store.cosines(corpus).to_pandas() if scaling_store.has_cosines(corpus) else None
 
 
 def domains(corpus_name: str) -> pd.DataFrame | None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import charts, chips, data, frame, state
 from dashboard.citation import PAPERS, build_entry
+from dashboard.origin import origin
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 from sae.manifest import Manifest
@@ -22,6 +23,7 @@ def view() -> None:
     manifest = data.store().manifest
     frame.header("About", "What was built, from what, with what errors, and how to check it.")
     _summary(manifest)
+    origin()
     _corpora(manifest)
     _models(manifest)
     _labels()

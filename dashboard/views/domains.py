@@ -1,12 +1,10 @@
 """Concepts that two corpora share: matched features, sorted and searched, with documents of each side."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from dashboard import cards, chips, data, frame, state, structure_data
-from dashboard.tables import download_table
+from dashboard.row_table import row_table
 from dashboard.text import plain_text, safe_text
 
 _DOCUMENTS = 4  # shown of each side
@@ -128,15 +126,9 @@ def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> 
     ]
     shown = found[names]
     column = st.column_config
-    event: Any = st.dataframe(
+    chosen = row_table(
         shown,
-        hide_index=True,
-        height=min(420, 35 * (len(shown) + 1) + 3),
-        on_select="rerun",
-        selection_mode="single-row",
-        key=f"domains-{corpus_name}-{sae_name}-{other}",
-        alt="Matched features with both labels and scores",
-        column_config={
+        {
             "feature_id": None,
             "nearest": None,
             "label": column.TextColumn(plain_text(corpus_name, 40), width="medium"),
@@ -165,11 +157,12 @@ def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> 
                 "Look at", width="medium", help="Nearly the same direction under names that share no word."
             ),
         },
+        key=f"domains-{corpus_name}-{sae_name}-{other}",
+        name=f"{corpus_name}-{other}-{sae_name}-domains",
+        alt="Matched features with both labels and scores",
+        hint="Select a row to see both sides. Click a column's head to sort.",
     )
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption("Select a row to see both sides. Click a column's head to sort.", width="content")
-        download_table(shown, f"{corpus_name}-{other}-{sae_name}-domains", key="domains-csv")
-    return found.iloc[event.selection.rows[0] if event.selection.rows else 0]
+    return found.iloc[chosen or 0]
 
 
 def _pair(corpus_name: str, sae_name: str, other: str, row: pd.Series) -> None:

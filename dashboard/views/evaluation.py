@@ -1,21 +1,19 @@
 """How far to trust a slider: whether steering does what labels say, what it costs, what a label promises."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 import streamlit as st
 
 from dashboard import charts, data, evaluation_charts, evaluation_words, frame, papers_steering, state
-from dashboard.evaluation_data import EDITS, JUDGES, METHODS, evaluation, table
+from dashboard.evaluation_data import EDITS, JOINT, JUDGES, METHODS, VARIANTS, evaluation, table
+from dashboard.evaluation_judged import judged
 from dashboard.tables import download_table
 from dashboard.text import plain_text
 
-_SHOWN = ["feature", "family", "typical", "rewriting", "another edit"]
+_SHOWN = ["feature", "family", "typical", "rewriting", "rewriting by a model", "another edit"]
 _TRADED = ("feature", "family", "typical", "optimised", "label")
 _WORDS = {"up": "raised concept told", "down": "lowered concept told", "both": "both told"}
-_VARIANTS = {
-    "query": "query reconstructed",
-    "query and documents": "query and documents reconstructed",
-    "sparse": "features alone",
-}
 _NAMES = {name: shown for name, (shown, _) in METHODS.items()}
 _EVERY = list(_NAMES.values())
 
@@ -56,22 +54,25 @@ def _steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     st.markdown(evaluation_words.does_it_steer(steering))
     with st.container(horizontal=True, gap="medium"):
         edit = st.segmented_control(
-            "Edit", list(EDITS), default="both", required=True, format_func=EDITS.__getitem__, key="evaluation-edit",
-            help="The papers raise one concept and lower another at once.",
+            "Edit", _present(EDITS, steering["edit"]), default="both", required=True,
+            format_func=lambda name: EDITS[name][0], key="evaluation-edit", wrap=True,
+            help=" · ".join(f"{shown}: {what}" for shown, what in EDITS.values()),
         )  # fmt: skip
         judge = st.segmented_control(
-            "The judge goes by", list(JUDGES), default="local", required=True, format_func=JUDGES.__getitem__,
-            key="evaluation-judge",
+            "The judge goes by", _present(JUDGES, steering["judge"]), default="local", required=True,
+            format_func=JUDGES.__getitem__, key="evaluation-judge", wrap=True,
             help="Of the results before and after, and of five labels; never of the edit. Words alone cannot favour "
             "methods that work on embeddings.",
         )  # fmt: skip
+    ways = _present(METHODS, steering["method"])
     methods = st.pills(
-        "Ways of steering", list(METHODS), default=_SHOWN, selection_mode="multi", format_func=_NAMES.__getitem__,
-        key="evaluation-methods", help=" · ".join(f"{shown}: {what}" for shown, what in METHODS.values()),
+        "Ways of steering", ways, default=[name for name in _SHOWN if name in ways], selection_mode="multi",
+        format_func=_NAMES.__getitem__,
+        key="evaluation-methods", help=" · ".join(": ".join(METHODS[name]) for name in ways),
     )  # fmt: skip
     here = _named(steering[(steering["edit"] == edit) & (steering["judge"] == judge)])
-    st.html(evaluation_charts.method_key([_NAMES[name] for name in methods], _EVERY, edit == "both"))
-    measures = ["up", "down"] if edit == "both" else [str(edit)]
+    st.html(evaluation_charts.method_key([_NAMES[name] for name in methods], _EVERY, edit in JOINT))
+    measures = ["up", "down"] if edit in JOINT else [str(edit)]
     places = st.columns(2, gap="large")
     for place, measure in zip(places, measures, strict=False):
         with place:
@@ -80,7 +81,7 @@ def _steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
             if shown.empty:
                 st.caption("Choose at least one way of steering.")
                 continue
-            theirs = _papers(measure) if edit == "both" else _papers(measure).iloc[:0]
+            theirs = _papers(measure) if edit in JOINT else _papers(measure).iloc[:0]
             charts.show(
                 evaluation_charts.accuracy(
                     shown[["method", "fidelity", "value", "low", "high", "n"]],
@@ -98,7 +99,7 @@ def _steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
             + (
                 f"Orange: {papers_steering.CITATION}, judged by {papers_steering.JUDGE}, so another judge and another "
                 "embedding than ours."
-                if edit == "both"
+                if edit in JOINT
                 else "The papers report edits in both directions at once only."
             )
         )
@@ -109,7 +110,8 @@ def _steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     wide.columns = [str(c) if isinstance(c, str) else f"{c:.2f}" for c in wide.columns]
     st.dataframe(
         wide, hide_index=True, height=280,
-        column_config={c: st.column_config.NumberColumn(format="%.0f %%") for c in wide.columns[2:]},
+        column_config={"method": "Way of steering", "measure": "Concept told"}
+        | {c: st.column_config.NumberColumn(format="%.0f %%") for c in wide.columns[2:]},
     )  # fmt: skip
     whole = _named(steering)
     papers_rows = [
@@ -151,7 +153,7 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
         st.markdown("What ranking by the models would keep, no edit at all")
         bars = retrieval[retrieval["measure"] == "overlap@10"]
         charts.show(
-            evaluation_charts.kept(bars.assign(variant=bars["variant"].map(_VARIANTS))),
+            evaluation_charts.kept(bars.assign(variant=bars["variant"].map(VARIANTS))),
             "Share of the first ten results kept, by model and variant",
         )
         st.caption(
@@ -159,6 +161,7 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
             "mode *reconstruction*."
         )
         download_table(retrieval, f"{corpus_name}-retrieval", key="evaluation-retrieval-csv")
+    judged(corpus_name, sae_name)
 
 
 def _promises(corpus_name: str, sae_name: str) -> None:
@@ -192,9 +195,11 @@ def _promises(corpus_name: str, sae_name: str) -> None:
                     ["topic", "broad", "feature_id", "correlation", "f1", "chance"]
                 ],
                 hide_index=True, height=300,
-                column_config=dict.fromkeys(
-                    ("correlation", "f1", "chance"), st.column_config.NumberColumn(format="%.2f")
-                ),
+                column_config={"topic": "Topic", "broad": "Broad", "feature_id": "Feature"}
+                | {
+                    name: st.column_config.NumberColumn(title, format="%.2f")
+                    for name, title in (("correlation", "Correlation"), ("f1", "F1"), ("chance", "Chance"))
+                },
             )  # fmt: skip
             st.caption(
                 "Maximum matching: a feature for each topic, none twice. Chance: the same with topics dealt out."
@@ -205,7 +210,8 @@ def _promises(corpus_name: str, sae_name: str) -> None:
             st.dataframe(
                 gap[["category", "label", "n_documents", "f1", "f1_probe"]], hide_index=True, height=340,
                 column_config={
-                    "n_documents": st.column_config.NumberColumn("documents", format="localized"),
+                    "category": "Category", "label": "Feature",
+                    "n_documents": st.column_config.NumberColumn("Documents", format="localized"),
                     "f1": st.column_config.NumberColumn("F1 feature", format="%.2f"),
                     "f1_probe": st.column_config.NumberColumn("F1 probe", format="%.2f"),
                 },
@@ -239,7 +245,7 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
             charts.show(evaluation_charts.contour(levels), "Fidelity by strength of raising and of lowering")
             st.caption(
                 "Mean over queries, a random concept raised and a random one lowered; the deeper the colour, the "
-                "nearer to the original query (appendix C, figure 9)."
+                "nearer to the original query; each band is 0.05 wide (appendix C, figure 9)."
             )
             download_table(levels, f"{corpus_name}-{sae_name}-fidelity", key="evaluation-contour-csv")
 
@@ -248,15 +254,22 @@ def _rerun(corpus_name: str) -> None:
     st.subheader("Run it again", anchor=False)
     st.markdown(
         "The same seed gives the same numbers. Queries are the corpus's examples and titles of documents that no model "
-        "was trained on; to use your own, one a line, name their file in the profile:"
+        "was trained on; to use your own, one a line, name their file in the profile, and the "
+        "folder of a test collection in BEIR's format to have rankings held against judgments:"
     )
     name = plain_text(corpus_name, 60)
     st.code(
-        f'[evaluation]\nqueries = 200\nfiles = {{ "{name}" = "queries.txt" }}',
+        f'[evaluation]\nqueries = 200\nfiles = {{ "{name}" = "queries.txt" }}\nbeir = {{ "{name}" = "folder" }}',
         language="toml",
         wrap_lines=True,
     )
     st.code("make artifacts PROFILE=mine.toml", language="shell")
+
+
+def _present(known: Iterable[str], column: "pd.Series[str]") -> list[str]:
+    """Those of the known names that the build has measured, in their order."""
+    measured = set(column)
+    return [name for name in known if name in measured]
 
 
 def _named(steering: pd.DataFrame) -> pd.DataFrame:

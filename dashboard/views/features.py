@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import cards, chips, data, frame, state
 from dashboard.feature_page import back_to_all, feature_page
+from dashboard.label_panels import label_scores, pair_comparison
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 
@@ -39,6 +40,8 @@ def view() -> None:
     frame.header("Features", "Every concept that the model has found in these documents. Open one to see it.")
     if asked is None:
         _table(corpus_name, sae_name)
+        label_scores(corpus_name)
+        pair_comparison(corpus_name)
         return
     n_latents = len(data.feature_table(corpus_name, sae_name))
     st.warning(
@@ -93,6 +96,7 @@ def _table(corpus_name: str, sae_name: str) -> None:
     event: Any = st.dataframe(
         shown.assign(density=100 * shown["density"]),
         hide_index=True,
+        placeholder="–",
         height=min(640, 35 * (len(shown) + 1) + 3),
         column_config=_column_config(),
         on_select="rerun",
@@ -148,8 +152,7 @@ def _filters(table: pd.DataFrame) -> dict[str, Any]:
             "Reliable only",
             key="features-reliable",
             persist_state="session",
-            help=f"Labels with an objective of {chips.RELIABLE_OBJECTIVE} or a score of "
-            f"{chips.RELIABLE_PEARSON_MATCHED} at least.",
+            help=chips.RELIABLE_HELP,
         )
     return {
         "text": text or "",

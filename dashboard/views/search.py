@@ -3,11 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import cards, data, frame, sliders, state
+from dashboard import cards, data, frame, search_look, search_panel, search_results, state
+from dashboard.search_compare import side_by_side
+from dashboard.search_query import ask
 from dashboard.text import safe_text
-from sae.steer import Steered, steer
 
-RESULTS = 10
 _EXAMPLES = 3
 _TITLE_MATCHES = 8
 _BOX, _EXAMPLES_KEY = "query-box", "examples"
@@ -90,48 +90,20 @@ def _offer_titles(corpus_name: str, typed: str) -> None:
 def steering(vector: np.ndarray) -> None:
     """Results and sliders: what a slider's move draws again."""
     with frame.calm():
-        corpus_name, sae_name = state.selected()
-        table = data.feature_table(corpus_name, sae_name)
-        weights = data.sae(corpus_name, sae_name).weights
-        steered = steer(vector, state.edits(), weights)
-        # A query without edits is never ranked by its reconstruction.
-        if steered.amounts and state.mode() != "direct":
-            steered = steer(vector, state.edits(), weights, state.mode())
-        left, right = st.columns([3, 2], gap="large")
+        table = data.feature_table(*state.selected())
+        asked = ask(vector)
+        st.session_state["asked-vector"] = vector
+        cards.style()
+        search_look.style()
+        with st.container(key="search-columns"):
+            left, right = st.columns([3, 2], gap="large")
         with left:
-            _results(corpus_name, vector, steered)
+            found = search_results.results(table, asked)
         with right:
-            sliders.panel(table, steered)
+            search_panel.panel(table, asked)
+        if asked.changed and st.session_state.get(search_results.COMPARED):
+            side_by_side(table, asked, found, "" if state.like() is not None else state.query())
         state.write_address(whole=True)
-
-
-def _results(corpus_name: str, vector: np.ndarray, steered: Steered) -> None:
-    search = data.searcher(corpus_name)
-    rows, scores = search.search_steered(steered, RESULTS)
-    before = rows
-    if steered.amounts:
-        before, _ = search.search_steered(Steered(vector, 1.0, vector), RESULTS)
-    places = {int(row): place for place, row in enumerate(before)}
-    gone = [int(row) for row in before if row not in set(rows.tolist())]
-    found = data.documents(corpus_name, [*rows.tolist(), *gone])
-    changed = ""
-    if gone:
-        changed = f" · {len(gone)} new"
-    elif rows.tolist() != before.tolist():
-        changed = " · in another order"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Results", anchor=False, width="content")
-        st.caption(f"top {len(rows)} of {search.n_documents:,} by cosine{changed}", width="content")
-    cards.style()
-    for place, (row, score, document) in enumerate(zip(rows.tolist(), scores.tolist(), found, strict=False)):
-        change = places[row] - place if row in places else "new"
-        cards.document_card(document, rank=place + 1, change=change, score=score)
-    if gone:
-        left = " · ".join(
-            f"{safe_text(document['title'], 90)} (was {places[row] + 1})"
-            for row, document in zip(gone, found[len(rows) :], strict=True)
-        )
-        st.caption(f"Left the list: {left}")
 
 
 frame.header("Sextant", "Push a concept up or down; see what moves.")

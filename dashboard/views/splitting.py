@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cards, charts, chips, data, family_charts, frame, state, structure_data
+from dashboard import cards, charts, chips, data, frame, splitting_charts, state, structure_data
+from dashboard.splitting_counts import distributions
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 
@@ -38,7 +39,7 @@ def view() -> None:
         return
     nodes, ribbons = flow_tables(corpus_name, names, matches, start)
     charts.show(
-        family_charts.flow(nodes, ribbons),
+        splitting_charts.flow(nodes, ribbons),
         f"Flow from one feature of {names[0]} to {len(nodes) - 1} features of larger models",
     )
     st.caption(
@@ -55,7 +56,7 @@ def view() -> None:
     with right:
         _moving(corpus_name, nodes, ribbons)
     st.divider()
-    _distributions(names, summary)
+    distributions(corpus_name, names, summary)
 
 
 def ordered_models(corpus_name: str) -> list[str]:
@@ -222,40 +223,6 @@ def _moving(corpus_name: str, nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Non
     shown = rows[both][:_MOVED]
     for document, activation in zip(data.documents(corpus_name, shown), activations[both], strict=False):
         cards.document_card(document, activation=float(activation), max_activation=float(activations.max()))
-
-
-def _distributions(names: list[str], summary: pd.DataFrame) -> None:
-    st.subheader("Over all features", anchor=False)
-    one, two, three = st.columns(3, gap="large")
-    with one:
-        st.markdown("How near is the nearest feature of the smaller model?")
-        found = summary[summary["kind"] == "cosines"]
-        table = pd.DataFrame(
-            {"series": found["sae"] + " in " + found["other"], "x": found["x"], "value": found["value"]}
-        )
-        charts.show(
-            family_charts.steps(table[table["x"] >= 0], "cosine of decoder directions", "share of features"),
-            "Distribution of cosines",
-        )
-    with two:
-        st.markdown("How many features recur in every larger model?")
-        found = summary[summary["kind"] == "recurring"]
-        table = pd.DataFrame({"series": found["sae"], "x": found["x"], "value": found["value"]})
-        charts.show(
-            family_charts.steps(table, "cosine above", "features", percent=False),
-            "Recurring features by threshold",
-        )
-    with three:
-        st.markdown("Do two ways down lead to the same features?")
-        found = summary[summary["kind"] == "overlap"]
-        if found.empty:
-            st.caption(f"This needs three models; there are {len(names)}.")
-            return
-        table = pd.DataFrame({"series": found["other"], "x": found["x"], "value": found["value"]})
-        charts.show(
-            family_charts.steps(table, "overlap, directly and through the middle", "features", percent=False),
-            "Self-consistency of the assignments",
-        )
 
 
 view()

@@ -1,0 +1,59 @@
+"""Style rules of the search page: parts of a score, the scale under a slider, sliders first on narrow screens."""
+
+import streamlit as st
+
+_RULES = """<style>
+.sx-dot{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;margin-right:.35rem}
+.sx-why{font-size:.8rem;margin-top:.15rem}
+.sx-why summary{cursor:pointer;list-style:none;display:flex;align-items:center;gap:.6rem;min-width:0}
+.sx-why summary::-webkit-details-marker{display:none}
+.sx-why summary:focus-visible{outline:2px solid var(--sx-accent);outline-offset:2px}
+.sx-parts{display:flex;flex:0 0 9rem;max-width:40%;height:.5rem;gap:1px}
+.sx-parts i{display:block;height:100%;background:var(--c);min-width:1px}
+.sx-parts i.sx-unsaid{background:repeating-linear-gradient(135deg,var(--sx-line) 0 2px,transparent 2px 4px)}
+.sx-parts i.sx-below{background:none;box-shadow:inset 0 0 0 1.5px var(--c)}
+.sx-parts i.sx-unsaid.sx-below{box-shadow:inset 0 0 0 1px var(--sx-line)}
+.sx-told{opacity:.7;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-variant-numeric:tabular-nums}
+.sx-why table{margin:.3rem 0 .5rem;border-collapse:collapse;font-variant-numeric:tabular-nums}
+.sx-why td{padding:.05rem .8rem .05rem 0;border:0}
+.sx-why td:last-child{text-align:right}
+[class*="st-key-row-"] [data-testid="stSliderTickBar"]{display:none}
+[class*="st-key-family-row-"] [data-testid="stSliderTickBar"]{display:none}
+.sx-scale{position:relative;font-size:.7rem;height:1.1rem;margin:-.4rem .35rem .3rem}
+.sx-scale>span:first-child,.sx-scale>span:last-child{position:absolute;left:-.35rem;top:.35rem;opacity:.6}
+.sx-scale>span:last-child{left:auto;right:-.35rem}
+.sx-range{position:absolute;inset:0;height:.55rem}
+.sx-range i{position:absolute;top:0;width:1px;height:100%;background:currentColor;opacity:.55}
+.sx-range i.sx-own{width:.4rem;height:.4rem;top:.08rem;margin-left:-.2rem;border-radius:50%;background:var(--sx-accent);
+ opacity:1}
+.sx-range b{position:absolute;top:.15rem;height:.25rem;border-radius:.2rem;background:var(--sx-accent);opacity:.3}
+.sx-range i.sx-half{top:.1rem;height:.35rem;opacity:.4}
+.sx-list,.sx-gone ul{padding-left:1.4rem;font-size:.875rem;line-height:1.45;overflow-wrap:anywhere}
+.sx-list li,.sx-gone li{margin-bottom:.35rem;padding:0}
+.sx-list a{color:inherit;text-decoration:none}
+.sx-list a:hover{text-decoration:underline}
+.sx-list em,.sx-gone em{font-size:.75rem;opacity:.65}
+.sx-gone{font-size:.875rem}
+.sx-gone summary{cursor:pointer;opacity:.75}
+.sx-gone summary:focus-visible{outline:2px solid var(--sx-accent);outline-offset:2px}
+.sx-jump{display:none;font-size:.8rem}
+.sx-card{transition:box-shadow .1s}
+.st-key-all-narrow{display:none}
+@media (max-width:640px){
+ .st-key-search-columns>*>[data-testid="stHorizontalBlock"]{flex-direction:column}
+ .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child,
+ .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child>*,
+ .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child>*>*{display:contents}
+ .st-key-panel{order:-1}
+ .st-key-panel-more{order:1}
+ [data-testid="stLayoutWrapper"]:has(>[class*="st-key-late-"]),.st-key-all-wide{display:none}
+ .st-key-all-narrow{display:flex}
+ .st-key-examples button:nth-of-type(n+2){display:none}
+ .sx-jump{display:inline}
+}
+</style>"""
+
+
+def style() -> None:
+    """The rules; call once a run."""
+    st.html(_RULES)

@@ -1,0 +1,167 @@
+"""The steering panel: fidelity, sliders, what moved along, and the ways to steer."""
+
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import search_choices, search_swap, sliders, state
+from dashboard.chips import feature_name, feature_row, signed
+from dashboard.search_add import add_box
+from dashboard.search_query import Asked
+from dashboard.search_save import save_box
+from dashboard.text import safe_text
+from sae.directions import KINDS
+from sae.steer import MODES
+
+SHOWN = 8  # active features with a slider before somebody asks for the rest
+NARROW = 3  # on narrow screens, where they stand above the results
+COLOURS = ("#2b8ea3", "#c07a2c", "#7a6bb0", "#5d9a4e", "#b5566b", "#4a78b5", "#a08a2b", "#8a6f5c")
+OTHER = "#87919a"
+GUESSING = 0.2  # one label of five
+_EFFECTS = 4
+_ALL_KEY = "all-sliders"
+_KIND_NAMES = {"feature": "the concept alone", "family": "with its family", "typical": "typical document"}
+
+
+def features_shown(asked: Asked) -> list[int]:
+    """Features with a slider, in order: the query's own, then those that were added."""
+    active = list(asked.latents)
+    kept = active if st.session_state.get(_ALL_KEY) else active[:SHOWN]
+    muted = search_choices.muted()
+    found = [f for f in active if f in kept or f in asked.edits]
+    return [f for f in [*found, *(f for f in asked.edits if f not in asked.latents)] if f not in muted]
+
+
+def colours(asked: Asked) -> dict[int, str]:
+    """The colour of each feature with a slider."""
+    return {f: COLOURS[i % len(COLOURS)] for i, f in enumerate(features_shown(asked))}
+
+
+def panel(table: pd.DataFrame, asked: Asked) -> None:
+    """Everything at the right of the results."""
+    with st.container(key="panel"):
+        _heading(asked)
+        shown = colours(asked)
+        entries = search_swap.menu_entries(asked)
+        for place, (feature_id, colour) in enumerate(shown.items()):
+            late = place >= NARROW and feature_id not in asked.edits and not st.session_state.get(_ALL_KEY)
+            with st.container(key=f"{'late' if late else 'early'}-{feature_id}"):
+                row, value = feature_row(table, feature_id), asked.edits.get(feature_id)
+                own = asked.latents.get(feature_id, 0.0)
+                sliders.slider_row(row, own, value, colour, entries(feature_id))
+                search_swap.split_box(table, asked, feature_id)
+        sliders.muted_line({f: feature_name(feature_row(table, f)) for f in search_choices.muted()})
+        _more_or_fewer(asked, shown)
+        search_swap.family_sliders(table, asked)
+        add_box(table, list(shown))
+    with st.container(key="panel-more"):
+        _side_effects(table, asked)
+        _ways()
+        save_box(table, asked)
+
+
+def _more_or_fewer(asked: Asked, shown: Collection[int]) -> None:
+    """Buttons that show or fold the weaker concepts; narrow screens begin with fewer."""
+    rest = max(0, len(asked.latents) - SHOWN)
+    if st.session_state.get(_ALL_KEY):
+        with st.container(key="all-fewer" if rest else "all-narrow"):
+            st.button("Show fewer", key="show-fewer-sliders", type="tertiary", on_click=_toggle_all)
+        return
+    late = rest + sum(f not in asked.edits for f in list(shown)[NARROW:])
+    for screen, hidden in (("wide", rest), ("narrow", late)):
+        if hidden:
+            with st.container(key=f"all-{screen}"):
+                label = f"Show {hidden} weaker concept{'s' if hidden > 1 else ''}"
+                st.button(label, key=f"show-all-{screen}", type="tertiary", on_click=_toggle_all)
+
+
+def _heading(asked: Asked) -> None:
+    fidelity = asked.steered.fidelity
+    with st.container(gap="xxsmall"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.subheader("Concepts in your query", anchor="concepts", width="content")
+            st.button(
+                "Reset all",
+                key="reset-all",
+                type="tertiary",
+                icon=":material/restart_alt:",
+                disabled=not (state.edits() or any(family.amount for family in asked.families)),
+                help="Give every concept back its own strength.",
+                on_click=state.clear_edits,
+            )
+        st.caption("Drag left for less of a concept, below zero to push it away; right for more.")
+        st.markdown(
+            f"Fidelity **{signed(fidelity)}** :gray[· {_in_words(asked)}]",
+            help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the results "
+            "follow the sliders more than your words.",
+            width="content",
+        )
+        st.progress(min(1.0, max(0.0, fidelity)))
+        share = asked.recognised()
+        if share is not None:
+            st.caption(
+                f"At this fidelity a judge who read only the results recognised the edit in {share:.0%} of trials "
+                f"(guessing: {GUESSING:.0%}).".replace("%", " %")
+            )
+
+
+def _in_words(asked: Asked) -> str:
+    """What a fidelity means."""
+    if asked.steered.fidelity >= 1 - 1e-9:
+        return "nothing is changed"
+    if not asked.changed:
+        return "lost by the reconstruction alone"
+    if asked.steered.fidelity >= 0.9:
+        return "close to your query"
+    if asked.steered.fidelity >= 0.75:
+        return "clearly moved"
+    return "far from your query"
+
+
+def _toggle_all() -> None:
+    st.session_state[_ALL_KEY] = not st.session_state.get(_ALL_KEY)
+
+
+def _side_effects(table: pd.DataFrame, asked: Asked) -> None:
+    moved = asked.side_effects(_EFFECTS)
+    if moved:
+        told = " · ".join(
+            f"{safe_text(feature_name(feature_row(table, effect.feature_id)), 48)} "
+            f"{sliders.shown(effect.before)} → {sliders.shown(effect.after)}"
+            for effect in moved
+        )
+        st.caption(
+            f"Moved along untouched: {told}",
+            help="Features of the steered query, encoded again, that no slider of yours has set.",
+        )
+
+
+def _ways() -> None:
+    with st.expander(
+        f"How sliders act: {state.mode()}, {_KIND_NAMES[search_choices.direction()]}", key="ways"
+    ):
+        _way("mode-box", "A slider changes", state.mode(), MODES, {})
+        _way("direction-box", "More of a concept means", search_choices.direction(), KINDS, _KIND_NAMES)
+        st.caption(
+            "The first of each list served best on arXiv abstracts: for the same number of other concepts moved "
+            "along, its edits were recognised most often. The Evaluation page has the figures for this corpus."
+        )
+
+
+def _way(key: str, what: str, chosen: str, options: Mapping[str, str], names: Mapping[str, str]) -> None:
+    if st.session_state.get(key) != chosen:
+        st.session_state[key] = chosen
+    st.radio(
+        what,
+        list(options),
+        key=key,
+        format_func=lambda name: names.get(name, name),
+        captions=list(options.values()),
+        on_change=_way_chosen,
+        args=(key,),
+    )
+
+
+def _way_chosen(key: str) -> None:
+    (state.set_mode if key == "mode-box" else search_choices.set_direction)(st.session_state[key])
