@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.dashboard.search_app import copy, corpus, page  # noqa: F401 - fixtures
+
 ROOT = Path(__file__).parent.parent
 
 

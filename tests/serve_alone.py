@@ -29,12 +29,31 @@ def main() -> None:
         assert not page.exception, f"{view.name}: {[e.value for e in page.exception]}"
         assert not page.warning, f"{view.name}: {[w.value for w in page.warning]}"
         if view.stem == "search":
-            assert page.slider, "the search page shows no slider: an example is to be answered when it opens"
+            steer(page)
         print(f"{view.stem}: {len(page.main)} elements, no exception")
     assert peak() < LARGEST, f"{peak():.0f} MB after every page; the smallest hosts give 690"
     loaded = [name for name in FORBIDDEN if name in sys.modules]
     assert not loaded, f"the server imported {loaded}"
     print(f"Python {sys.version.split()[0]}: every page runs, peak memory {peak():.0f} MB")
+
+
+def steer(page: AppTest) -> None:
+    """Ask a query of one's own, push a concept up, and see the results change."""
+    assert page.select_slider, "the search page shows no slider: an example is to be answered when it opens"
+    page.text_input[0].set_value("how to read a file line by line").run()
+    assert not page.exception, [e.value for e in page.exception]
+    before = titles(page)
+    slider = page.select_slider[0]
+    slider.set_value(float(slider.options[-1])).run()
+    assert not page.exception, [e.value for e in page.exception]
+    assert before, "no results"
+    assert titles(page), "no results after a concept was pushed"
+    assert titles(page) != before, "pushing a concept moved nothing"
+
+
+def titles(page: AppTest) -> list[str]:
+    """The cards of the results, as HTML."""
+    return [str(e.proto.body) for e in page.get("html") if "sx-card" in str(e.proto.body)]
 
 
 def peak() -> float:

@@ -96,7 +96,7 @@ def fast_step(
     start: Parameters,
     dead: FloatArray,
     screen: bool,
-    threads: int | None,
+    threads: int,
 ) -> Callable[[], object]:
     """A fast step in which exactly the latents ``dead`` count as dead."""
     stepper = FastStepper(config, TrainConfig(1), standard, start, 2**40, screen=screen, threads=threads)
@@ -130,7 +130,7 @@ def measure(config: SAEConfig, one_thread: bool, repeats: int = 9) -> dict[str, 
         for screen in (False, True)[: 1 + has_bfloat16_units()]:
             name = ("screen" if screen else "float32") + case
             contenders[name] = fast_step(
-                config, x, standard, parameters, mask, screen, 1 if one_thread else None
+                config, x, standard, parameters, mask, screen, 1 if one_thread else torch.get_num_threads()
             )
     clock = time.process_time if one_thread else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in contenders}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from build.queries_for_trials import as_query, from_documents, from_file
-from build.steering_methods import CONTROL, FIDELITIES, METHODS
+from build.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS
 from sae.errors import UserError
 from sae.evaluation_store import Evaluation
 from sae.store import open_store
@@ -34,6 +34,7 @@ def test_every_method_is_tried_at_every_fidelity(steering: pd.DataFrame) -> None
         found = pick(steering, sae=sae, edit="both", judge="local", measure="both")
         assert set(found["method"]) == {*METHODS, CONTROL}
         assert set(found["fidelity"]) == set(FIDELITIES)
+    assert set(steering["edit"]) == set(EDITS)
 
 
 def test_numbers_are_shares_within_their_intervals(steering: pd.DataFrame) -> None:

@@ -74,7 +74,7 @@ def test_title_and_licence_are_part_of_the_build_and_of_no_stage(tiny: BuildConf
 
 def test_only_takes_a_stage_and_what_it_needs(tiny: BuildConfig) -> None:
     names = {job.stage.name for job in only(make_plan(tiny, D_IN), "train")}
-    assert names == {"documents", "embeddings", "train"}
+    assert names == {"documents", "embeddings", "noise", "train"}
     with pytest.raises(UserError, match="documents"):
         only(make_plan(tiny, D_IN), "nothing")
 

@@ -88,6 +88,11 @@ def test_every_shape_is_run_and_measured(tmp_path: Path, inputs: Path) -> None:
     assert set(fits["law"]) == {"latents", "compute"}
     assert set(fits["k"]) == {1, 2}
     assert (fits["exponent_low"] <= fits["exponent"]).all()
+    cosines = read_table(tmp_path / "out" / schema.SCALING_COSINES, schema.SCALING_COSINE_COLUMNS).to_pandas()
+    pairs = cosines.groupby(["fixed", "k", "n_latents", "other_k", "other_n_latents"])
+    assert len(pairs) == 2 * 2 + 3  # two steps in n for each k, one step in k for each n
+    np.testing.assert_allclose(pairs["share"].sum(), 1)
+    assert cosines["median"].between(0, 1).all()
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (240, 240)
 
@@ -104,7 +109,7 @@ def test_a_killed_grid_goes_on_where_it_was(
     with at_most(9, monkeypatch) as trained:
         scaling.run(work(tmp_path, inputs, "again"))
     assert trained == list(GRID.shapes(D_IN))[4:]
-    for name in (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS):
+    for name in (schema.SCALING, schema.SCALING_CURVES, schema.SCALING_FITS, schema.SCALING_COSINES):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 

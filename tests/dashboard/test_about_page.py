@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.citation import PAPERS, build_entry
 from sae.store import Store, open_store
-from tests.dashboard.test_search_page import build_of, edit_manifest
+from tests.dashboard.search_app import build_of, edit_manifest
 
 ROOT = Path(__file__).parent.parent.parent
 HOME = str(ROOT / "dashboard" / "Home.py")
@@ -102,6 +102,36 @@ def test_missing_facts_are_said_to_be_missing(page: Open, tiny_store: Path, tmp_
     said = texts(page(copy))
     assert "Licence: not recorded" in said
     assert "<b>upon" not in said
+
+
+def test_a_store_without_a_known_checksum_is_not_verified(
+    page: Open, store: Store, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = texts(page())
+    assert "Not verified" in said
+    assert store.digest in said
+    assert "does not say who made it" in said
+    monkeypatch.setenv("ARTIFACTS_SHA256", store.digest)
+    said = texts(page())
+    assert "**Verified**" in said
+    assert "Not verified" not in said
+
+
+def test_the_maker_is_named_and_does_nothing(page: Open, tiny_store: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_store, tmp_path / "store", symlinks=True))
+    edit_manifest(build_of(copy), lambda raw: raw["config"].update(maker="A <b>group</b> ![x](http://x.y/z)"))
+    said = texts(page(copy))
+    assert "as the store says" in said
+    assert "<b>group" not in said
+    assert "![x](" not in said
+
+
+def test_another_checksum_is_refused(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTIFACTS", str(tiny_store))
+    monkeypatch.setenv("ARTIFACTS_SHA256", "0" * 64)
+    app = AppTest.from_file(HOME, default_timeout=60).run()
+    assert not app.exception
+    assert "another store" in app.warning[0].value
 
 
 def test_the_build_can_be_cited_whatever_it_is_called() -> None:

@@ -65,22 +65,25 @@ def test_nothing_in_a_document_becomes_markup() -> None:
 
 def test_a_chip_tells_reliable_from_weak_unscored_and_dead() -> None:
     assert chips.reliability(FEATURE) == ("0.52", "primary")
-    assert chips.reliability(FEATURE | {"pearson_matched": 0.3}) == ("0.30", "gray")
-    assert chips.reliability(FEATURE | {"pearson_matched": 0.3, "objective": 0.7}) == ("0.30", "primary")
+    assert chips.reliability(FEATURE | {"pearson_matched_low": 0.39}) == ("0.52", "gray")
+    assert chips.reliability(FEATURE | {"pearson_matched_low": None}) == ("0.52", "gray")
     assert chips.reliability(FEATURE | {"status": "too rare"}) == ("unscored", "gray")
     assert chips.reliability(FEATURE | {"dead": True}) == ("dead", "gray")
     assert chips.reliability(FEATURE | {"pearson_matched": float("nan")}) == ("unscored", "gray")
     assert "0.52 (0.41 … 0.61)" in chips.chip_help(FEATURE)
+    assert "by a person" in chips.chip_help(FEATURE | {"source": "person"})
+    assert "by a person" not in chips.chip_help(FEATURE | {"source": "local"})
 
 
 def test_the_table_and_the_chip_agree_on_what_is_reliable() -> None:
     rows = [
-        FEATURE | {"feature_id": i, "pearson_matched": matched, "objective": objective, "status": status}
-        for i, (matched, objective, status) in enumerate(
-            (m, o, s) for m in (None, 0.3, 0.5) for o in (None, 0.3, 0.65) for s in ("scored", "error")
+        FEATURE | {"feature_id": i, "pearson_matched_low": low, "status": status}
+        for i, (low, status) in enumerate(
+            (low, status) for low in (None, 0.3, 0.4, 0.5) for status in ("scored", "error")
         )
     ]
-    table = pd.DataFrame(rows).astype({"pearson_matched": "float32", "objective": "float32"})
+    table = pd.DataFrame(rows).astype({"pearson_matched_low": "float32"})
+    assert chips.reliable_rows(table).sum() == 2
     assert chips.reliable_rows(table).tolist() == [chips.is_reliable(row) for _, row in table.iterrows()]
 
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import evaluation_charts, evaluation_words, papers_steering
 from dashboard.charts import ACCENT, MUTED
 from dashboard.evaluation_data import METHODS
 from dashboard.training_charts import THEIRS
+from sae import schema
 from sae.evaluation_store import Evaluation
 from sae.store import open_store
 
@@ -78,7 +81,7 @@ def test_a_bad_result_is_told_as_one(steering: pd.DataFrame) -> None:
     assert "10 points behind" in evaluation_words.ahead_of_words(behind)
 
 
-@pytest.mark.parametrize("edit", ["both", "up", "down"])
+@pytest.mark.parametrize("edit", ["both", "even", "up", "down"])
 def test_every_edit_can_be_looked_at(page: Open, edit: str) -> None:
     app = page()
     app.segmented_control(key="evaluation-edit").set_value(edit).run()
@@ -86,6 +89,28 @@ def test_every_edit_can_be_looked_at(page: Open, edit: str) -> None:
     app.pills(key="evaluation-methods").set_value([]).run()
     assert not app.exception
     assert any("Choose at least one" in c.value for c in app.caption)
+
+
+def test_costs_by_judgments_are_told_and_hostile_names_are_only_text(
+    page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"sae": sae, "collection": "<b>![x](http://a.b/c)", "n_documents": 900, "variant": variant, "measure": measure,
+         "value": value, "low": value - 0.1, "high": value + 0.1, "n": 51}
+        for sae in ("SAE3", "SAE6")
+        for variant, value in (("original", 0.71), ("query", 0.62), ("query and documents", 0.53), ("sparse", 0.44))
+        for measure in ("ndcg@10", "recall@100", "overlap@10")
+    ]  # fmt: skip
+    monkeypatch.setattr(Evaluation, "judged", lambda _: pa.Table.from_pylist(rows, schema.JUDGED_COLUMNS))
+    st.cache_resource.clear()
+    app = page()
+    assert "nDCG@10 is **0.710** by the embedding" in words(app)
+    assert "0.620 when the query is replaced" in words(app)
+    assert "![x](http" not in words(app)
+    app.segmented_control(key="evaluation-measure").set_value("recall@100").run()
+    assert not app.exception
+    assert any("recall@100: relevant documents" in c.value for c in app.caption)
+    st.cache_resource.clear()
 
 
 def test_a_build_without_evaluation_says_what_to_do(page: Open, tiny_store: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import family_charts
+from dashboard import family_charts, splitting_charts, treemap
 from dashboard.family_files import family_graphml, family_json
+from dashboard.family_svg import family_svg
 from dashboard.graph import Node, family_graph, graph_height, score_colour
 
 HOSTILE = [
@@ -113,6 +114,29 @@ def test_graphml_is_read_back_by_networkx() -> None:
     assert "pearson" not in graph.nodes["f2"]
 
 
+def test_svg_holds_plain_text_and_nothing_that_acts() -> None:
+    root = ElementTree.fromstring(family_svg(nodes()))
+    kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert kinds == {"svg", "defs", "marker", "path", "line", "g", "circle", "title", "text"}
+    names = {name for element in root.iter() for name in element.attrib}
+    assert not {name for name in names if name.startswith("on") or "href" in name}
+    texts = [element.text or "" for element in root.iter() if element.tag.endswith("}title")]
+    assert texts[0] == HOSTILE[0]
+    assert max(map(len, texts)) < 200
+
+
+def test_tiles_of_one_family_lie_inside_the_map() -> None:
+    depths = [0, 1, 2, 2, 1, 2, 1]
+    tree = pd.DataFrame(
+        {"feature_id": range(7), "label": HOSTILE, "depth": depths, "n_active": range(70, 0, -10)}
+    )
+    found = treemap.family_tiles(tree.assign(pearson=[0.5, np.nan, 0.7, 0.8, 0.1, 0.4, 0.3]))
+    drawn = next(iter(found.to_dict()["datasets"].values()))
+    assert len(drawn) == 6
+    area = sum((tile["x2"] - tile["x"]) * (tile["y2"] - tile["y"]) for tile in drawn)
+    assert area == pytest.approx(treemap.WIDTH * treemap.HEIGHT)
+
+
 def test_json_nests_the_tree() -> None:
     found = json.loads(family_json({"label": "family"}, rows()))
     assert found["tree"]["feature_id"] == 0
@@ -123,7 +147,7 @@ def test_json_nests_the_tree() -> None:
 @pytest.mark.parametrize("n", [1, 2, 7, 60])
 def test_tiles_fill_the_map_in_proportion(n: int) -> None:
     sizes = np.sort(np.random.default_rng(n).pareto(1, n) + 0.1)[::-1]
-    found = family_charts.tiles(sizes.tolist(), 100, 42)
+    found = treemap.tiles(sizes.tolist(), 100, 42)
     areas = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
     np.testing.assert_allclose(areas, sizes / sizes.sum() * 4200, rtol=1e-9)
     assert found.min() >= -1e-9
@@ -152,13 +176,13 @@ def test_charts_hold_no_hostile_character() -> None:
         {"source": "0", "target": [str(i) for i in range(1, n)], "shared": 3, "cosine": 0.5}
     )
     charts = [
-        family_charts.family_map(families),
+        treemap.family_map(families),
         family_charts.radar(HOSTILE, [0.5] * n, 0.4),
         family_charts.matrix_block(HOSTILE, np.eye(n), "documents"),
         family_charts.projection(
             pd.DataFrame({"x": 0.0, "y": 0.0, "activation": 1.0, "title": HOSTILE}), [0.5, 0.2]
         ),
-        family_charts.flow(flow_nodes, ribbons),
+        splitting_charts.flow(flow_nodes, ribbons),
     ]
     for chart in charts:
         text = chart.to_json()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sae import scaling_store, structure_store
+from sae import label_store, scaling_store, structure_store
 from sae.errors import UserError
 from sae.evaluation_store import Evaluation
 from sae.store import open_store
@@ -46,12 +46,14 @@ def read_everything(root: Path) -> None:
             sae = corpus.sae(sae_name)
             sae.features().to_pandas()
             sae.training().to_pandas()
-            _ = sae.weights
+            _ = sae.weights, sae.label_vectors
             sae.by_document(np.arange(min(40, corpus.n_documents)))
             for feature in (0, 5, sae.n_latents - 1):
                 sae.evidence(feature).to_pandas()
                 sae.by_feature(feature)
                 sae.cooccurring(feature)
+                if label_store.has_history(sae):
+                    label_store.history(sae, feature).to_pandas()
             families = FamilyReader(sae)
             if families.available:
                 for table in (
@@ -65,10 +67,15 @@ def read_everything(root: Path) -> None:
         if scaling_store.has_scaling(corpus):
             for read in (scaling_store.runs, scaling_store.curves, scaling_store.fits):
                 read(corpus).to_pandas()
+            if scaling_store.has_cosines(corpus):
+                scaling_store.cosines(corpus).to_pandas()
         evaluation = Evaluation(corpus)
         if evaluation.available:
             for name in ("steering", "optimisation", "contour", "retrieval", "categories", "truth"):
                 getattr(evaluation, name)().to_pandas()
+        if label_store.has_pairs(corpus):
+            label_store.pairs(corpus).to_pandas()
+            label_store.pair_summary(corpus).to_pandas()
         if structure_store.has_splitting(corpus):
             structure_store.splitting(corpus).to_pandas()
             structure_store.splitting_summary(corpus).to_pandas()

@@ -32,6 +32,7 @@ def test_sae_config_refuses(fields, named):
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"clip_norm": -1.0}, "clip_norm"),
         ({"dead_after": 0}, "dead_after"),
+        ({"patience": 0}, "patience"),
         ({"seed": -1}, "seed"),
         ({"path": "quick"}, "reference"),
         ({"input_noise": -0.1}, "input_noise"),

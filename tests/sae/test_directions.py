@@ -92,9 +92,9 @@ def test_a_unit_raises_the_feature_by_one(directions: Directions, kind: str) -> 
 
 def test_steering_along_another_direction(directions: Directions, weights: Weights) -> None:
     x = np.random.default_rng(1).normal(size=8).astype(np.float32)
-    raised = {0: directions.of(0, "typical").vector}
+    raised = {0: directions.of(0, "typical")}
     plain, along = steer(x, {0: 40.0}, weights), steer(x, {0: 40.0}, weights, raised=raised)
-    np.testing.assert_allclose(along.vector - x, along.amounts[0] * raised[0], atol=1e-4)
+    np.testing.assert_allclose(along.vector - x, along.amounts[0] * raised[0].vector, atol=1e-4)
     assert plain.amounts == along.amounts
     lowered = steer(x, {0: -40.0}, weights, raised=raised)  # a lowered feature goes along its own
     np.testing.assert_array_equal(lowered.vector, steer(x, {0: -40.0}, weights).vector)

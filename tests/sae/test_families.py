@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
 from sae.errors import UserError
 from sae.families import Families, Family, FamilyConfig, find_families, merge, normalised, spanning_forest
-from sae.feature_filter import LOCAL_FILTER, FeatureFilter, filter_features
+from sae.feature_filter import FeatureFilter, filter_features
 from sae.null_model import shuffle_latents
 from sae.store import open_store
 
@@ -222,12 +222,28 @@ def test_the_filter_counts_what_each_rule_leaves_out() -> None:
     labels = ["galaxies", "Galaxies ", None, "rare", "dense", "poor", "", "unscored"]
     density = np.array([0.1, 0.1, 0.1, 0.0, 0.2, 0.1, 0.1, 0.1])
     objective = np.array([0.7, 0.9, 0.9, 0.9, 0.9, 0.6, 0.9, np.nan])
-    found = filter_features(labels, density, {"objective": objective}, LOCAL_FILTER)
+    found = filter_features(labels, density, {"objective": objective})
     assert found.kept.tolist() == [1]
     assert found.left_out == {
         "dead": 1, "unlabelled": 2, "low score": 2, "too dense": 1, "same label as a better one": 1
     }  # fmt: skip
     assert sum(found.left_out.values()) + len(found.kept) == len(labels)
+
+
+def test_labels_by_a_language_model_are_held_to_the_papers_thresholds() -> None:
+    sources = ["local", "llm", "llm", "llm", "person", "local"]
+    scores = {
+        "objective": np.array([0.7, 0.9, np.nan, np.nan, np.nan, 0.6]),
+        "pearson_papers": np.array([0.1, 0.7, 0.9, 0.9, 0.8, 0.9]),
+        "f1_papers": np.array([0.1, 0.9, 0.7, 0.9, 0.8, 0.9]),
+    }
+    labels, density = list("abcdef"), np.full(6, 0.1)
+    found = filter_features(labels, density, scores, sources=sources)
+    assert found.kept.tolist() == [0, 3, 4]
+    assert found.at_least == {"objective": 0.65, "pearson_papers": 0.8, "f1_papers": 0.8}
+    asked = filter_features(labels, density, scores, FeatureFilter({"objective": 0.65}), sources)
+    assert asked.kept.tolist() == [0, 1]
+    assert filter_features(labels, density, scores).at_least == {"objective": 0.65}
 
 
 def test_filters_and_settings_that_cannot_work_are_refused() -> None:

@@ -78,6 +78,16 @@ def test_judging_by_words_ignores_embeddings(judge: LocalJudge, topics: list[str
     assert not np.array_equal(one.by("embeddings"), other.by("embeddings"))
 
 
+def test_the_largest_share_lost_is_what_fell() -> None:
+    before, after = np.zeros((1, 2, 5)), np.zeros((1, 2, 5))
+    before[..., 0], after[..., 0] = 10, 7  # loses most, as what the query is about does in any other results
+    before[..., 1], after[..., 1] = 3, 0.5  # loses nearly all that there was
+    before[..., 2], after[..., 2] = 0.1, -0.2  # was hardly there
+    rose, fell = verdict(before, after, np.random.default_rng(0))
+    assert fell.tolist() == [1]
+    assert rose[0] in (3, 4)
+
+
 def test_equal_changes_are_drawn_by_lot() -> None:
     same = np.zeros((2000, 10, 5))
     rose, fell = verdict(same, same, np.random.default_rng(0))

@@ -9,7 +9,7 @@ from sae.evidence import FeatureEvidence, draw_evidence
 from sae.interpret import Candidate, label_text
 from sae.label_scores import EVIDENCE_COLUMNS, SCORE_TABLE, predict, score_labels
 from sae.labels import LABEL_TABLE, label_features
-from sae.phrases import Phrases, prepare_phrases
+from sae.phrases import MODIFIER, Phrases, prepare_phrases
 from sae.plain_labels import plain_labels, plain_scores
 from sae.statistics import ByFeature
 from tests.sae.planted import TOPICS, Planted, embed, planted_corpus
@@ -145,3 +145,31 @@ def test_labels_of_monstrous_words_fit_the_store(phrases: Phrases) -> None:
     monsters = replace(phrases, texts=["x" * 300 + f" {i}" for i in range(len(phrases))])
     label = label_text(Candidate((0, 1, 2), 0.0, 0.0), monsters)
     assert 0 < len(label.encode()) < 500
+
+
+def test_a_word_in_all_its_senses_is_named_alone(corpus: Planted) -> None:
+    """Documents that share a modifier before ever other nouns: no phrase holds them, the word does."""
+    nouns = [
+        "models",
+        "bias",
+        "causes",
+        "feedback",
+        "curves",
+        "layers",
+        "solvers",
+        "motives",
+        "costs",
+        "maps",
+    ]
+    texts = []
+    for i, text in enumerate(corpus.texts[:600]):
+        noun, filler = nouns[i % 10], " ".join(text.split()[:8])
+        texts.append(
+            f"Implicit {noun}\n\nOn implicit {noun}. {filler}." if i < 100 else f"{noun}\n\n{filler}."
+        )
+    embeddings = embed(texts)
+    strengths = np.linspace(2, 1, 100, dtype=np.float32)
+    entries = ByFeature(np.asarray([0, 100], np.int64), np.arange(100, dtype=np.int32), strengths)
+    phrases = prepare_phrases(texts, embeddings, embed)
+    assert phrases.lone[phrases.index["implicit"]] == MODIFIER
+    assert label_features(phrases, draw_evidence(embeddings, entries, seed=0)).labels == ["Implicit"]

@@ -6,7 +6,8 @@ import torch
 
 from sae.encode import Weights, encode
 from sae.errors import UserError
-from sae.optimise import LEARNING_RATE, STEPS, WEIGHT_DECAY, optimise, steer_optimised, target_of
+from sae.optimise import LEARNING_RATE, STEPS, WEIGHT_DECAY, optimise, target_of
+from sae.steer import steer
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_no_edit_is_no_change(weights: Weights, queries: np.ndarray) -> None:
     found = optimise(queries, dense(queries, weights), weights)
     assert not found.change.any()
     assert not found.errors.any()
-    same = steer_optimised(queries[0], {}, weights)
+    same = steer(queries[0], {}, weights, "optimised")
     assert np.array_equal(same.vector, queries[0])
     assert same.fidelity == 1.0
 
@@ -92,7 +93,7 @@ def test_the_target_is_approached(weights: Weights, queries: np.ndarray) -> None
 
 def test_steering_raises_the_feature(weights: Weights, queries: np.ndarray) -> None:
     feature_id = int(np.flatnonzero(dense(queries[:1], weights)[0] == 0)[0])
-    steered = steer_optimised(queries[0], {feature_id: 8.0}, weights)
+    steered = steer(queries[0], {feature_id: 8.0}, weights, "optimised")
     assert steered.fidelity < 1
     assert dense(steered.vector[None], weights)[0, feature_id] > 0
     rebuilt = steered.base + sum(a * d for a, d in zip(steered.amounts, steered.directions, strict=True))
@@ -101,7 +102,7 @@ def test_steering_raises_the_feature(weights: Weights, queries: np.ndarray) -> N
 
 def test_an_unknown_feature_is_named(weights: Weights, queries: np.ndarray) -> None:
     with pytest.raises(UserError, match="no feature 48"):
-        steer_optimised(queries[0], {48: 1.0}, weights)
+        steer(queries[0], {48: 1.0}, weights, "optimised")
 
 
 def test_a_target_is_never_negative() -> None:

@@ -148,8 +148,9 @@ def test_slider_moves_equal_a_full_search(seed: int, values: list[float], mode: 
     weights = random_weights(rng, 48, 64, 6)
     query = embeddings[rng.integers(1500)].astype(np.float32)
     edits: dict[int, float] = {}
-    for value in values or [0.0]:  # one move after another, as a hand would
-        edits[int(rng.integers(64))] = value
+    moves = [(int(rng.integers(64)), share * value) for value in values or [0.0] for share in (1.0, 0.7)]
+    for feature_id, value in moves:  # one move after another, as a hand would, each in two steps
+        edits[feature_id] = value
         steered = steer(query, edits, weights, mode)
         rows, scores = searcher.search_steered(steered, n=25)
         expected, expected_scores = searcher.search(steered.vector, n=25)

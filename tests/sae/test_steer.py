@@ -10,7 +10,7 @@ from numpy.random import default_rng
 
 from sae.encode import Weights, decode, encode
 from sae.errors import UserError
-from sae.steer import REACH_75, cosine, slider_range, steer
+from sae.steer import MODES, cosine, steer
 
 
 def make_weights() -> Weights:
@@ -111,22 +111,34 @@ def test_unknown_modes_and_broken_queries_are_refused(weights: Weights, query: n
         steer(np.full(20, np.nan, np.float32), {}, weights)
 
 
-@given(
-    original=st.floats(0, 100, allow_subnormal=False),
-    quantile=st.floats(1e-3, 50, allow_subnormal=False),
-)
-def test_a_slider_holds_its_own_activation_in_the_middle(original: float, quantile: float) -> None:
-    ends = slider_range(original, quantile)
-    reach = REACH_75 * quantile
-    assert abs(ends.original - original) <= ends.step
-    assert ends.high - ends.original == pytest.approx(ends.original - ends.low, rel=1e-6, abs=1e-9)
-    assert reach - 1e-9 <= ends.high - ends.original + ends.step / 2
-    assert 199 <= (ends.high - ends.low) / ends.step <= 510
-    for value in (ends.low, ends.high, ends.step, ends.original):
-        assert round(value, ends.decimals) == value
+def test_activations_afterwards_rebuild_the_vector(weights: Weights, query: np.ndarray) -> None:
+    family = {3: 2.0, 7: 1.0, 11: 0.5}
+    for mode in MODES:
+        steered = steer(query, {3: 1.5, 20: -1.0}, weights, mode, families=[(family, 0.8)])
+        said = np.array(list(steered.after.values())) @ weights.W_dec[list(steered.after)]
+        plain = steer(query, {}, weights, mode)
+        before = np.array(list(plain.latents.values())) @ weights.W_dec[list(plain.latents)]
+        expected = plain.base + weights.scale * (said - before)
+        np.testing.assert_allclose(steered.vector, expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("quantile", [0.0, -1.0, math.nan, math.inf])
-def test_a_slider_needs_a_scale(quantile: float) -> None:
-    with pytest.raises(ValueError, match="no range"):
-        slider_range(0.5, quantile)
+def test_a_family_moves_in_proportion_and_adds_to_edits(weights: Weights, query: np.ndarray) -> None:
+    family = {3: 2.0, 7: 1.0}
+    own = steer(query, {}, weights).latents
+    steered = steer(query, {7: 4.0}, weights, families=[(family, 1.0)])
+    assert steered.after[3] == pytest.approx(own.get(3, 0.0) + 1.0)
+    assert steered.after[7] == pytest.approx(4.0 + 0.5)
+    assert len(steered.directions) == 2  # one column for the family, however large
+    assert steer(query, {}, weights, families=[(family, 0.0)]).vector is query
+    with pytest.raises(UserError, match="nan"):
+        steer(query, {}, weights, families=[(family, math.nan)])
+
+
+def test_known_latents_save_encoding(weights: Weights, query: np.ndarray) -> None:
+    known = steer(query, {}, weights).latents
+    for mode in MODES:
+        slow, quick = (
+            steer(query, {4: 2.0}, weights, mode),
+            steer(query, {4: 2.0}, weights, mode, latents=known),
+        )
+        assert np.array_equal(slow.vector, quick.vector)

@@ -20,8 +20,9 @@ from build.embedders import embed_corpus, make_embedder
 from build.embedders.openai import OpenAIEmbedder, cut_to_tokens, tokens_at_most
 from build.embedders.spending import price_per_token
 from sae.errors import UserError
+from tests.build.servers import CANARY, SPENT, send
+from tests.build.servers import serve as serve_at
 
-CANARY = "sk-canary-5f0c7e1d"
 D_IN = 8
 _numbers = count()
 
@@ -40,10 +41,6 @@ def reply(texts: list[str], **changes: Any) -> dict[str, Any]:
     data = [{"object": "embedding", "index": i, "embedding": vector(text)} for i, text in enumerate(texts)]
     usage = {"prompt_tokens": 7 * len(texts), "total_tokens": 7 * len(texts)}
     return {"object": "list", "model": "m", "data": data, "usage": usage} | changes
-
-
-def send(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(body), status, headers, content_type="application/json")
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +64,7 @@ def embedder(server: HTTPServer, **options: Any) -> OpenAIEmbedder:
 
 def serve(server: HTTPServer, answer: Callable[[list[str], int], Response]) -> list[Request]:
     """Let ``answer(texts, number of the call)`` answer; the list fills with the requests."""
-    calls: list[Request] = []
-
-    def handle(request: Request) -> Response:
-        calls.append(request)
-        return answer(json.loads(request.get_data())["input"], len(calls) - 1)
-
-    server.expect_request("/v1/embeddings", method="POST").respond_with_handler(handle)
-    return calls
+    return serve_at(server, "/v1/embeddings", lambda body, number: answer(body["input"], number))
 
 
 def test_rows_are_unit_and_in_the_order_of_the_texts(httpserver: HTTPServer) -> None:
@@ -164,14 +154,7 @@ def test_lasting_trouble_ends(httpserver: HTTPServer) -> None:
 
 
 def test_a_spent_quota_is_asked_once(httpserver: HTTPServer) -> None:
-    spent = {
-        "error": {
-            "message": "You exceeded your quota",
-            "type": "insufficient_quota",
-            "code": "insufficient_quota",
-        }
-    }
-    calls = serve(httpserver, lambda t, n: send(spent, 429))
+    calls = serve(httpserver, lambda t, n: send(SPENT, 429))
     with pytest.raises(UserError, match="quota of the key in SEXTANT_TEST_KEY is spent"):
         embedder(httpserver).embed(["a"])
     assert len(calls) == 1

@@ -1,0 +1,172 @@
+"""Families, splitting and domains of a stranger's store with hostile texts, in Chromium: shown, never acting; and
+what is taken away from these pages."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import networkx as nx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Browser, Dialog, Page
+
+from sae import schema
+from sae.arrays import write_table
+from tests.browser.conftest import ROOT
+from tests.sae.hostile import seal
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+HOSTILE = [
+    "<script>window.hurt=1</script>", "<img src=x onerror=window.hurt=1>", '"><a href="https://evil.example">go</a>',
+    "![x](https://evil.example/a.png)", "[click](javascript:window.hurt=1)", 'href="https://evil.example/x"',
+    "left \u202e right", "=HYPERLINK(\"https://evil.example\")", "</script></body><iframe src=https://evil.example>",
+    "x" * 10_000,
+]  # fmt: skip
+READY = """() => {
+    const app = document.querySelector('[data-testid=stApp]')
+    const still = app && app.dataset.testScriptState === 'notRunning'
+    const quiet = still && document.querySelector('.stMain h1')
+        && !document.querySelector('[data-stale=true], .stSpinner')
+    window.since = quiet ? window.since || Date.now() : undefined
+    return quiet && Date.now() - window.since > 500
+}"""
+
+
+def rewrite(path: Path, columns: list[str]) -> None:
+    """Put hostile texts into text columns of a table; labels of more than 500 bytes are refused at once."""
+    table = pq.read_table(path)
+    for name in columns:
+        texts = [HOSTILE[i % len(HOSTILE)][: 480 if name == "label" else None] for i in range(len(table))]
+        place = table.column_names.index(name)
+        table = table.set_column(
+            place, table.schema.field(name), pa.array(texts, table.schema.field(name).type)
+        )
+    write_table(path, table)
+
+
+@pytest.fixture(scope="module")
+def app(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard on a store whose labels and titles are hostile; its checksums are right."""
+    root = tmp_path_factory.mktemp("hostile-structure")
+    name = (tiny_store / schema.CURRENT).read_text().strip()
+    build = root / schema.BUILDS / name
+    shutil.copytree(tiny_store / schema.BUILDS / name, build)
+    (root / schema.CURRENT).write_text(name + "\n")
+    for corpus in ("planted", "planted-too"):
+        rewrite(build / corpus / schema.DOCUMENTS, ["title", "text"])
+        for sae in ("SAE3", "SAE6"):
+            rewrite(build / corpus / sae / schema.FEATURES, ["label"])
+            rewrite(build / corpus / sae / schema.FAMILY_SCORES, ["label"])
+    seal(build)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", f"--server.port={port}"],
+        cwd=ROOT, env={**os.environ, "ARTIFACTS": str(root)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(url + "_stcore/health", timeout=2)
+                break
+            except OSError:
+                assert process.poll() is None
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def watched(browser: Browser, app: str) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and every foreign request, dialog and exception that it causes."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
+    page = context.new_page()
+    seen: list[str] = []
+
+    def dialog_seen(dialog: Dialog) -> None:
+        seen.append(dialog.message)
+        dialog.dismiss()
+
+    own = (app, app.replace("http", "ws"), "data:", "blob:", "about:")
+    page.on("request", lambda r: seen.extend([] if r.url.startswith(own) else [r.url]))
+    page.on("dialog", dialog_seen)
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    yield page, seen
+    context.close()
+
+
+def opened(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_function(READY, timeout=120_000, polling=50)
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("h1").inner_text().casefold() in address, page.locator(".stMain").inner_text()[:600]
+
+
+@pytest.mark.parametrize("view", ["families", "splitting", "domains"])
+def test_hostile_texts_do_nothing(app: str, watched: tuple[Page, list[str]], view: str) -> None:
+    page, seen = watched
+    opened(page, f"{app}{view}?corpus=planted&sae=SAE6")
+    if view == "families":
+        for tab in ("Table", "Scores", "Together", "Documents"):
+            page.get_by_role("tab", name=tab).click()
+        graph = page.frame_locator(".stMain iframe").frame_locator("iframe")
+        graph.locator("canvas").focus()
+        for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown"):
+            graph.locator("canvas").press(key)
+        assert graph.locator("#said").inner_text().strip()
+        assert graph.locator("#said a, #said img, #said script, #said iframe, body > img").count() == 0
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.hurt") is None
+    assert all(frame.evaluate("window.hurt") is None for frame in page.frames)
+    assert (
+        page.locator(
+            ".stMain a[href*='evil'], .stMain a[href^='javascript'], .stMain img[src*='evil']"
+        ).count()
+        == 0
+    )
+    text = page.locator(".stMain").inner_text()
+    assert "x" * 1000 not in text
+    assert "\u202e" not in text
+    assert seen == []
+
+
+def saved(page: Page, click: object) -> bytes:
+    with page.expect_download(timeout=60_000) as found:
+        click.click()  # type: ignore[attr-defined]
+    return Path(found.value.path()).read_bytes()
+
+
+def test_a_family_is_taken_away(app: str, watched: tuple[Page, list[str]]) -> None:
+    page, seen = watched
+    opened(page, f"{app}families?corpus=planted&sae=SAE6&family=0")
+    tree = json.loads(saved(page, page.get_by_role("button", name="JSON")))["tree"]
+    assert tree["children"]
+    content = saved(page, page.get_by_role("button", name="GraphML"))
+    ElementTree.fromstring(content)
+    assert nx.parse_graphml(content.decode()).number_of_nodes() > len(tree["children"])
+    table = saved(page, page.get_by_role("button", name="CSV").last).decode()
+    assert not any(line.split(",")[1].startswith("=") for line in table.splitlines())
+    graph = page.frame_locator(".stMain iframe").frame_locator("iframe")
+    assert saved(page, graph.get_by_role("button", name="PNG")).startswith(b"\x89PNG")
+    chart = page.locator("[data-testid=stVegaLiteChart]").first
+    chart.hover()
+    assert saved(page, page.get_by_role("button", name="Download as PNG").first).startswith(b"\x89PNG")
+    drawing = saved(page, page.get_by_role("button", name="SVG", exact=True))
+    assert ElementTree.fromstring(drawing).tag.endswith("svg")
+    page.get_by_role("button", name="Steer with this family").first.click()
+    page.wait_for_url("**/?*fam=0*", timeout=120_000)
+    assert seen == []

@@ -1,0 +1,67 @@
+"""Steering in Chromium: every choice is in the link, and pointing at a concept marks its results."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+OpenTab = Callable[..., Tab]
+SLIDER = "[data-testid=stSlider] input[type=range]"
+
+
+def push(tab: Tab, key: str, times: int) -> None:
+    slider = tab.page.locator(SLIDER).first
+    slider.focus()
+    for _ in range(times):
+        slider.press(key, no_wait_after=True)
+    tab.page.wait_for_function("/[?&]e=/.test(location.search)", timeout=30_000)
+    tab.settle()
+
+
+def test_less_of_something_by_keyboard_and_back(open_tab: OpenTab) -> None:
+    tab = open_tab()
+    plain = tab.titles()
+    push(tab, "ArrowLeft", 30)
+    assert tab.titles() != plain
+    assert tab.page.get_by_text("of the first 10 kept").count() > 0
+    tab.page.locator("[class*=st-key-reset-] button:enabled:visible").nth(1).click()
+    tab.page.wait_for_function("!/[?&]e=/.test(location.search)", timeout=30_000)
+    assert tab.titles() == plain
+
+
+@pytest.mark.parametrize(
+    "choices", ["&mode=optimised", "&dir=typical", "&mode=reconstruction&n=20", "&fam=0~3"]
+)
+def test_a_link_with_every_choice_opens_to_the_same_list(open_tab: OpenTab, choices: str) -> None:
+    tab = open_tab()
+    push(tab, "ArrowRight", 12)
+    first = open_tab(tab.page.url + choices)
+    shown, link = first.titles(), first.page.url
+    elsewhere = open_tab(link, width=400)
+    assert elsewhere.titles() == shown
+    assert elsewhere.page.url == link
+
+
+def test_pointing_at_a_concept_marks_its_results(open_tab: OpenTab) -> None:
+    tab = open_tab()
+    marked = """() => [...document.querySelectorAll('.sx-card')]
+        .filter(card => getComputedStyle(card).boxShadow !== 'none').length"""
+    tab.page.wait_for_selector(SLIDER)
+    tab.settle()
+    assert tab.page.evaluate(marked) == 0
+    tab.page.locator("[class*=st-key-row-]").first.hover()
+    tab.page.wait_for_function(f"({marked})() > 0", timeout=10_000)
+
+
+def test_on_a_narrow_screen_sliders_come_before_the_results(open_tab: OpenTab) -> None:
+    tab = open_tab(width=400)
+    tab.page.wait_for_selector(SLIDER)
+    tab.settle()
+    slider = tab.page.locator(SLIDER).first.bounding_box()
+    result = tab.page.locator(".sx-title").first.bounding_box()
+    assert slider
+    assert result
+    assert slider["y"] < result["y"]

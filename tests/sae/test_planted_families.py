@@ -1,0 +1,58 @@
+"""From vectors with a planted hierarchy through a trained autoencoder to families, and to none by chance."""
+
+import numpy as np
+import pytest
+import torch
+
+from sae.config import SAEConfig, TrainConfig
+from sae.cooccurrence import active_entries, cooccurrence
+from sae.encode import encode
+from sae.families import find_families
+from sae.null_model import shuffle_latents
+from sae.train import train
+
+torch.set_num_threads(1)
+
+D_IN, N_PARENTS, N_DOCUMENTS = 32, 6, 3000
+
+
+def planted(seed: int) -> tuple[np.ndarray, np.ndarray, dict[int, list[int]]]:
+    """Documents (n, D_IN) about one or two parents and mostly one child of each; all directions, more than
+    dimensions; the children of each parent."""
+    rng = np.random.default_rng(seed)
+    sizes = [4 + parent % 3 for parent in range(N_PARENTS)]
+    starts = N_PARENTS + np.concatenate([[0], np.cumsum(sizes)])
+    truth = {p: list(range(starts[p], starts[p + 1])) for p in range(N_PARENTS)}
+    directions = rng.standard_normal((starts[-1], D_IN))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    documents = 0.03 * rng.standard_normal((N_DOCUMENTS, D_IN))
+    for document in documents:
+        for parent in rng.choice(N_PARENTS, rng.integers(1, 3), replace=False):
+            document += rng.uniform(0.6, 1.4) * directions[parent]
+            if rng.random() < 0.75:
+                document += rng.uniform(0.6, 1.2) * directions[rng.choice(truth[parent])]
+    return documents.astype(np.float32), directions, truth
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_planted_hierarchy_comes_back_through_a_trained_autoencoder(seed: int) -> None:
+    documents, directions, truth = planted(seed)
+    config = TrainConfig(800, batch_size=256, learning_rate=3e-3, seed=seed)
+    weights = train(documents, SAEConfig(D_IN, 48, 4), config).weights()
+    latents = active_entries(*encode(documents, weights), weights.n_latents)
+    n_active = np.bincount(latents.indices, minlength=weights.n_latents)
+    learnt = (directions @ weights.W_dec.T).argmax(axis=1)  # the feature that stands for each direction
+
+    found = find_families(cooccurrence(latents), n_active, N_DOCUMENTS).families
+    members = {family.parent: set(family.children.tolist()) for family in found}
+    shares = [
+        len(members.get(int(learnt[parent]), set()) & set(learnt[children].tolist()))
+        / len(set(learnt[children].tolist()))
+        for parent, children in truth.items()
+    ]
+    assert sum(int(learnt[parent]) in members for parent in truth) >= N_PARENTS - 1
+    assert np.mean(shares) >= 0.8
+    assert len(found) <= 2 * N_PARENTS
+
+    shuffled = cooccurrence(shuffle_latents(latents, seed))
+    assert len(find_families(shuffled, n_active, N_DOCUMENTS).families) == 0
