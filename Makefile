@@ -15,14 +15,14 @@ OPTIONS    = --profile "$$PROFILE" --out "$$OUT" $${CORPUS:+--corpus "$$CORPUS"}
              $(foreach pair,$(COLUMNS),--column '$(pair)') $(FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help artifacts dashboard test check bench plan verify bundle clean
+.PHONY: help artifacts dashboard test check bench plan verify bundle publish clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: PROFILE=default|tiny|arxiv|paper|scaling|your.toml   OUT=folder   CORPUS=file"
-	@echo "             COLUMNS='title=heading text=abstract'   ARTIFACTS=folder or bundle to serve or verify"
-	@echo "             TO=file of the bundle   FLAGS='any option of python -m build'"
+	@echo "             COLUMNS='title=heading text=abstract'   ARTIFACTS=folder, bundle or address to serve or verify"
+	@echo "             TO=file of the bundle, or where to publish   FLAGS='any option of python -m build'"
 
 artifacts: ## build the artifact store (PROFILE, OUT, CORPUS, COLUMNS, FLAGS)
 	@$(READY) "$$python" -m build $(OPTIONS)
@@ -39,14 +39,17 @@ verify: ## compare every byte of the store with its manifest (ARTIFACTS)
 bundle: ## write the store into one file to give away (ARTIFACTS, TO=file.sextant)
 	@$(READY) "$$python" -m build.bundle "$$ARTIFACTS" $${TO:+"$$TO"}
 
+publish: ## put the store where others open it: hf://datasets/owner/name or a folder (ARTIFACTS, TO; FLAGS=--yes sends)
+	@$(READY) "$$python" -m build.publish "$$ARTIFACTS" "$$TO" $(FLAGS)
+
 test: ## run the tests
 	@$(READY) "$$python" -m pytest -n 2 --dist loadgroup
 
 check: ## lint and check types
 	@$(READY) "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
 
-bench: ## measure speed on this machine, as ratios
-	@$(READY) for script in tests/benchmarks/*.py; do "$$python" "$$script" || exit 1; done
+bench: ## measure speed on this machine, as ratios, into docs/benchmarks.md (five minutes)
+	@$(READY) "$$python" tests/benchmarks/bench.py
 
 clean: ## remove the builds in OUT; what was embedded or harvested is kept in OUT/work/cache
 	@rm -rf "$$OUT/CURRENT" "$$OUT/builds" "$$OUT/work/stages" "$$OUT/work/scratch"
