@@ -15,4 +15,3 @@ POINTS = (
     (STEERED, 0.95, 0.32, 0.36),
     (REWRITTEN, 0.72, 0.58, 0.40),
 )
-AHEAD_75 = 0.10  # of steering before rewriting at cosine 0.75, as their abstract says

@@ -205,11 +205,6 @@ def write_address(whole: bool) -> None:
     st.session_state.setdefault("written", {})[key] = time.monotonic()
 
 
-def search_link() -> str:
-    """The address of this search, relative to the server's root."""
-    return "?" + urlencode(address())
-
-
 def feature_parameters(feature_id: int) -> dict[str, str]:
     """Parameters of a feature's page, for ``st.page_link(..., query_params=…)``."""
     corpus_name, sae_name = selected()

@@ -121,10 +121,3 @@ def safe_url(url: object) -> str | None:
     if parts.scheme.lower() not in ("http", "https") or not host or parts.username is not None or " " in url:
         return None
     return quote(url, safe="%/:?#@!&*+,;=~-._")
-
-
-def linked(text: object, url: object, limit: int | None = TITLE_LIMIT) -> str:
-    """Markdown for ``text`` as a link where the address is a web address, plain otherwise."""
-    address = safe_url(url)
-    shown = safe_text(text, limit)
-    return f"[{shown}]({address})" if address and shown else shown

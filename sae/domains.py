@@ -38,8 +38,6 @@ _SMALL_WORDS = frozenset(
         "with",
     )
 )
-IDENTICAL_COSINE = 0.95
-"""From this cosine on two directions are called identical (the papers' near-perfectly aligned pairs)."""
 
 
 @dataclass(frozen=True)

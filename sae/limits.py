@@ -36,5 +36,4 @@ VALUES_A_ROW = 20_000  # of a list column, on average in a row group
 
 TEXT_CHARACTERS = {"label": 500, "title": 20_000, "text": 4_000_000}  # bytes of UTF-8
 OTHER_TEXT = 20_000
-ENCODER_BYTES = 512 << 20
-COPIED_BYTES = 16 << 20  # a matrix up to this size is read into memory; a larger one is memory-mapped
+HELD_BYTES = 16 << 20  # a matrix up to this size is held in memory; of a larger one rows are read when used

@@ -121,18 +121,6 @@ class Client:
                 )
         return self._prices[model]
 
-    def is_known(self, question: Question[Any]) -> bool:
-        """Whether the question was answered before, well or badly, so that asking it again calls nobody."""
-        digest = question.digest(self.server.shapes)
-        for number in range(self.server.attempts):
-            reply = self.journal.reply(digest, number)
-            if reply is None:
-                return False
-            value, kind, _ = read_answer(question, reply)
-            if value is not None or kind == "refused":
-                break
-        return True
-
     def tokens(self, question: Question[Any], number: int = 0) -> tuple[int, int]:
         """(read, written) tokens that a call can take at most."""
         body = request_body(question, self.server, number)

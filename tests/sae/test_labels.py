@@ -5,12 +5,13 @@ import pytest
 
 from sae import scores
 from sae.errors import UserError
-from sae.evidence import FeatureEvidence, draw_evidence
+from sae.evidence import MATCHED, QUANTILE, RANDOM, SCORE, FeatureEvidence, draw_evidence
 from sae.interpret import Candidate, label_text
 from sae.label_scores import EVIDENCE_COLUMNS, SCORE_TABLE, predict, score_labels
 from sae.labels import LABEL_TABLE, label_features
 from sae.phrases import MODIFIER, Phrases, prepare_phrases
-from sae.plain_labels import plain_labels, plain_scores
+from sae.plain_labels import plain_labels
+from sae.roles import PlainPredictor
 from sae.statistics import ByFeature
 from tests.sae.planted import TOPICS, Planted, embed, planted_corpus
 
@@ -63,10 +64,12 @@ def test_the_plain_way_is_scored_on_the_same_documents(
     phrases: Phrases, evidence: list[FeatureEvidence]
 ) -> None:
     labels = plain_labels(phrases, evidence)
-    random, matched = plain_scores(labels, phrases, evidence)
-    assert len(random) == len(matched) == len(evidence)
-    assert np.isnan(random[-1])
-    assert np.nanmedian(random) > 0.5
+    rows = [drawn.rows(SCORE, QUANTILE, RANDOM, MATCHED) for drawn in evidence]
+    found = [p.confidences for p in PlainPredictor(phrases).predict(labels, evidence, rows)]
+    assert [len(confidences) for confidences in found] == [len(own) for own in rows]
+    random = score_labels(labels, phrases, evidence, 1, confidences=found).table["pearson_random"].to_pylist()
+    assert random[-1] is None
+    assert np.median(np.asarray(random[:N_TOPICS], float)) > 0.5
 
 
 def test_same_inputs_same_bytes(corpus: Planted, phrases: Phrases, evidence: list[FeatureEvidence]) -> None:
