@@ -45,7 +45,7 @@ def test_ten_kills_change_nothing(tiny_store: Path, tmp_path: Path) -> None:
             break
     assert killed >= 3, "the build ended before it could be killed"
     last = start(tmp_path)
-    output, _ = last.communicate(timeout=300)
+    output, _ = last.communicate(timeout=900)
     assert last.returncode == 0, output
     assert data_of(tmp_path) == data_of(tiny_store)
 
@@ -53,7 +53,7 @@ def test_ten_kills_change_nothing(tiny_store: Path, tmp_path: Path) -> None:
 def test_a_second_run_builds_nothing(tiny_store: Path) -> None:
     before = (tiny_store / schema.CURRENT).read_text()
     process = start(tiny_store)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
     assert "done in" not in output
     assert (tiny_store / schema.CURRENT).read_text() == before
@@ -71,7 +71,7 @@ def test_damaged_stage_outputs_are_built_again(tiny_store: Path, tmp_path: Path)
         path.write_bytes(b"broken")
     stages = {path.name for path in (out / "work" / "stages").glob("queries-*")}
     process = start(out)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
     rebuilt = [line for line in output.splitlines() if "done in" in line]
     assert rebuilt, json.dumps(sorted(stages))

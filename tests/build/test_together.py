@@ -36,7 +36,7 @@ def test_two_processes_build_what_one_builds(tmp_path: Path) -> None:
     for name, launch in (("one", []), ("two", torchrun)):
         command = [sys.executable, *launch, "-m", "build", "--profile", str(tmp_path / "p.toml")]
         command += ["--out", str(tmp_path / name), "--only", "train", "--plain"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert ended.returncode == 0, ended.stdout + ended.stderr[-2000:]
         assert ended.stdout.count("train planted SAE3 …") == 1  # one process speaks
         (folder,) = (tmp_path / name / "work" / "stages").glob("train-*")

@@ -89,7 +89,7 @@ def test_many_processes_at_once(whole: Path, cache: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    assert len({run.communicate(timeout=60)[0] for run in runs}) == 1
+    assert len({run.communicate(timeout=600)[0] for run in runs}) == 1
     assert [run.returncode for run in runs] == [0] * 4
     assert len(left_in(cache)) == 1
 

@@ -150,7 +150,7 @@ train(planted(2000)[0], *configs(300), kill, checkpoint=Path({checkpoint!r}), ch
 def test_killed_run_resumes_exactly(tmp_path):
     root, checkpoint = Path(__file__).parents[2], tmp_path / "run.npz"
     code = KILLED.format(root=str(root), tests=str(Path(__file__).parent), checkpoint=str(checkpoint))
-    ended = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], timeout=600, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert checkpoint.exists()
     x, _ = planted(2000)

@@ -371,7 +371,7 @@ def test_a_killed_run_repeats_no_finished_call(httpserver: HTTPServer, tmp_path:
         return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     process.append(start())
-    process[0].communicate(timeout=60)
+    process[0].communicate(timeout=600)
     server = ServerConfig(httpserver.url_for("/v1"), "SEXTANT_TEST_KEY")
     with Client(server, tmp_path / "j.sqlite", "labels") as client:
         questions = [Question("m", "", str(i), Word) for i in range(30)]
@@ -379,7 +379,7 @@ def test_a_killed_run_repeats_no_finished_call(httpserver: HTTPServer, tmp_path:
     assert 0 < len(kept) < 30
     before = len(model.calls)
     process.append(start())
-    output, _ = process[1].communicate(timeout=60)
+    output, _ = process[1].communicate(timeout=600)
     assert "30 answers" in output
     asked = {body["messages"][1]["content"] for body in model.calls[before:]}
     assert asked == {question.user for question in questions} - {question.user for question in kept}

@@ -95,7 +95,7 @@ def test_a_killed_build_goes_on_and_holds_no_key(httpserver: HTTPServer, tmp_pat
     assert "not JSON" in more
     asked = len(model.calls)
     process.append(start())
-    process[2].communicate(timeout=300)
+    process[2].communicate(timeout=900)
     assert len(model.calls) == asked  # built before, unchanged
 
     assert CANARY not in said + more
