@@ -44,10 +44,10 @@ def write_group(
             shards=(shards, *data.shape[1:]),
             compressors=[ZstdCodec(level=3), Crc32cCodec()],
             fill_value=0,
+            # Shards that hold only the fill value must be written too: a reader takes a missing one for damage.
+            config={"write_empty_chunks": True},
         )
-        # Shards that hold only the fill value must be written too: a missing one reads as zeros in silence.
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            array[...] = data
+        array[...] = data
 
 
 class Group:
