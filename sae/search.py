@@ -9,8 +9,8 @@ so one pass over the integers gives every score an interval that surely holds it
 reaches the n-th best lower end can be among the top n; they are scored exactly, and nothing is lost.
 
 The pass is linear in the query. For a steered query x + Σ aᵢ wᵢ the coarse scores are a weighted sum of the
-columns E·x and E·wᵢ, which are kept, so that moving a slider reads no matrix; the interval stays ‖x + Σ aᵢ
-wᵢ‖ · lost_r.
+columns E·x and E·wᵢ, which are kept (``sae.column_sums``), so that moving a slider reads no matrix; the interval
+stays ‖x + Σ aᵢ wᵢ‖ · lost_r.
 """
 
 import threading
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sae.column_sums import Sums, column_name
 from sae.errors import UserError
+from sae.stored_rows import Rows
 
 if TYPE_CHECKING:
     from sae.steer import Steered
@@ -32,10 +34,8 @@ RowArray = npt.NDArray[np.int64]
 # Matrix entries converted to float at once. 512 KB of float32 stay in the processor's cache, and a product of
 # this size is not spread over threads, which costs twenty times the work itself on a busy processor.
 _BLOCK_ENTRIES = 1 << 17
-_PIECE = 1 << 15  # scores added up at once
 _SCAN = 256  # scores whose maximum stands for them in a first look
 _COLUMN_BYTES = 48 << 20  # columns E·w kept for all sessions together
-_RESTS = 8  # sums kept of all columns but the one that moves
 _LEVELS = 127  # the largest coarse entry of a row
 _UNIT_ROUNDOFF = 2.0**-24
 _SHORTEST = 1e-4  # a steered query outside 1e-4 … 1e4 is scaled before it is searched
@@ -45,11 +45,11 @@ class SearchableCorpus(Protocol):
     """What a search reads: ``sae.store.Corpus`` has it."""
 
     @property
-    def embeddings(self) -> np.ndarray:
+    def embeddings(self) -> Rows:
         """float16 (n_documents, d_in)."""
 
     @property
-    def search_rows(self) -> np.ndarray:
+    def search_rows(self) -> Rows:
         """int8 (n_documents, d_in)."""
 
     @property
@@ -89,7 +89,7 @@ class Searcher:
     """Exact cosine search over one corpus. Safe to share between threads.
 
     Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 48 MB of them, and
-    for eight sums of columns.
+    for each of a few sums of columns.
     """
 
     def __init__(self, corpus: SearchableCorpus) -> None:
@@ -103,8 +103,7 @@ class Searcher:
         self._max_lost = float(self._lost.max(initial=0))
         self._columns: OrderedDict[bytes, FloatArray] = OrderedDict()
         self._max_columns = max(8, _COLUMN_BYTES // max(1, 4 * self.n_documents))
-        self._rests: OrderedDict[tuple[tuple[bytes, float], ...], FloatArray] = OrderedDict()
-        self._shares: OrderedDict[tuple[bytes, ...], tuple[float, ...]] = OrderedDict()
+        self._sums = Sums()
         self._lock = threading.Lock()
 
     def search(
@@ -121,53 +120,40 @@ class Searcher:
         scaled, length = query, _length(query)
         if length:  # so that very short and very long queries lose nothing in float32
             scaled = (query / length).astype(np.float32)
-        coarse = self._pass(scaled[None])[0]
-        return self._best(coarse, query, _length(scaled), 1.0, n, allowed)
+        rounding = self._rounding(1.0, 2)
+        near, coarse = self._near(self._pass(scaled[None])[0], _length(scaled), rounding, n, allowed)
+        return self._rank(near, coarse, query, _length(scaled), rounding, n)
 
     def search_steered(
         self, steered: "Steered", n: int = 10, allowed: npt.NDArray[np.bool_] | None = None
     ) -> tuple[RowArray, FloatArray]:
         """The same as ``search(steered.vector, …)``, from columns kept since earlier edits of the query."""
         query = self._checked(steered.vector)
-        if not _SHORTEST < _length(query) < 1 / _SHORTEST:
+        length = _length(query)
+        if not _SHORTEST < length < 1 / _SHORTEST:
             return self.search(query, n, allowed)
+        terms: dict[bytes, float] = {}
+        reach = 0.0
         parts = [steered.base, *steered.directions]
-        shares = [1.0, *steered.amounts]
-        coarse = self._summed(parts, shares)
-        reach = sum(abs(share) * _length(part) for share, part in zip(shares, parts, strict=True))
-        return self._best(coarse, query, _length(query), reach * len(parts), n, allowed)
+        for part, share in zip(parts, [1.0, *steered.amounts], strict=True):
+            name = column_name(part)
+            terms[name] = terms.get(name, 0.0) + share
+            reach += abs(share) * _length(part)
+        columns = dict(zip(terms, self.columns(list(terms)), strict=True))
 
-    def _summed(self, parts: Sequence[np.ndarray], shares: Sequence[float]) -> FloatArray:
-        """Coarse scores Σ shares[i] · E·parts[i]. What stays while one share changes, as when a slider is dragged,
-        is summed once, so that a move costs the same however many features are edited."""
-        columns = self.columns(parts)
-        if len(parts) < 3:
-            return _weighted_sum(columns, shares)
-        names = tuple(np.asarray(part, np.float32).tobytes() for part in parts)
-        terms = tuple(zip(names, shares, strict=True))
-        with self._lock:
-            last = self._shares.get(names, ())
-            moved = next(
-                (i for i, pair in enumerate(zip(shares, last, strict=False)) if pair[0] != pair[1]),
-                len(parts) - 1,
-            )
-            self._shares[names] = tuple(shares)
-            still = terms[:moved] + terms[moved + 1 :]
-            rest = self._rests.pop(still, None)
-        if rest is None:
-            kept = [i for i in range(len(parts)) if i != moved]
-            rest = _weighted_sum([columns[i] for i in kept], [shares[i] for i in kept])
-        with self._lock:
-            self._rests[still] = rest
-            while len(self._rests) > _RESTS:
-                self._rests.popitem(last=False)
-            while len(self._shares) > 4 * _RESTS:
-                self._shares.popitem(last=False)
-        return _weighted_sum([rest, columns[moved]], [1.0, shares[moved]])
+        def column(name: bytes) -> FloatArray | None:
+            return columns[name] if name in columns else self._columns.get(name)
 
-    def columns(self, vectors: Sequence[np.ndarray]) -> list[FloatArray]:
-        """Coarse scores E·v float32 (n_documents,) of each vector, kept until newer ones need their room."""
-        keys = [np.ascontiguousarray(v, dtype=np.float32).tobytes() for v in vectors]
+        with self._sums.lock:  # while it is read: another session may go on from the same sum
+            found = self._sums.of(terms, reach, column)
+            rounding = self._rounding(found.reach, found.roundings)
+            near, coarse = self._near(found.scores, length, rounding, n, allowed)
+        return self._rank(near, coarse, query, length, rounding, n)
+
+    def columns(self, vectors: Sequence[np.ndarray | bytes]) -> list[FloatArray]:
+        """Coarse scores E·v float32 (n_documents,) of each vector, or of what ``column_name`` gives for it; kept until
+        newer ones need their room."""
+        keys = [v if isinstance(v, bytes) else column_name(v) for v in vectors]
         with self._lock:
             found = {key: self._columns[key] for key in keys if key in self._columns}
         missing = list(dict.fromkeys(key for key in keys if key not in found))
@@ -218,64 +204,69 @@ class Searcher:
             score *= self._step
         return scores
 
-    def _best(
+    def _rounding(self, reach: float, roundings: int) -> float:
+        """How far a coarse score may be off by arithmetic in float32.
+
+        ``reach``: the lengths of its summands together; ``roundings``: how often their sum was rounded.
+        """
+        # A sum of d products is off by at most d · roundoff of the summands' lengths; doubled for the
+        # products, the query's own rounding and the last rounding of an exact score.
+        return (2 * (self.d_in + 16) + roundings) * _UNIT_ROUNDOFF * (1 + self._max_lost) * reach
+
+    def _near(
         self,
         coarse: FloatArray,
-        query: FloatArray,
         length: float,
-        reach: float,
+        rounding: float,
         n: int,
         allowed: npt.NDArray[np.bool_] | None,
     ) -> tuple[RowArray, FloatArray]:
-        """Top n from the coarse scores of ``query`` brought to ``length``.
-
-        ``reach`` bounds the lengths of the summands of the coarse scores, for their rounding in float32.
-        """
-        available = self.n_documents if allowed is None else int(np.count_nonzero(allowed))
-        n = min(n, available)
-        if n <= 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        # A sum of d products is off by at most d · roundoff of the summands' lengths; doubled for the
-        # products, the weighted sum, the query's own rounding and the last rounding of an exact score.
-        rounding = 2 * (self.d_in + 16) * _UNIT_ROUNDOFF * (1 + self._max_lost) * max(reach, length)
-        slope = np.float32(length * (1 + 1e-6))
-        widest = np.float32(1.0001) * (np.float32(self._max_lost) * slope + np.float32(rounding))
+        """Rows (m,) that may be among the top n by the coarse scores of a query of ``length``, and those scores."""
         if allowed is not None:
             coarse = np.where(allowed, coarse, np.float32(-np.inf))
+        n = min(n, len(coarse) if allowed is None else int(np.count_nonzero(allowed)))
+        if n <= 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         # n rows score at least ``sure`` less ``widest``; a row whose upper end is below that is out.
-        near = np.flatnonzero(coarse >= _sure(coarse, n) - 2 * widest)
-        scores = coarse[near]
-        bound = self._lost[near] * slope + np.float32(rounding)
-        lower = scores - bound
-        rows = near[(scores + bound >= np.partition(lower, -n)[-n]) & (scores > -np.inf)]
-        scores = self.exact(query, rows)
+        widest = 1.0001 * (self._max_lost * length + rounding)
+        least = _sure(coarse, n) - np.float32(2 * widest)
+        near = np.flatnonzero((coarse >= least) & (coarse > -np.inf) if least == -np.inf else coarse >= least)
+        return near, coarse[near]
+
+    def _rank(
+        self,
+        near: RowArray,
+        coarse: FloatArray,
+        query: FloatArray,
+        length: float,
+        rounding: float,
+        n: int,
+    ) -> tuple[RowArray, FloatArray]:
+        """Top n among the rows ``near``, whose coarse scores are those of ``query`` brought to ``length``."""
+        n = min(n, len(near))
+        if n <= 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        bound = self._lost[near] * np.float32(length * (1 + 1e-6)) + np.float32(rounding)
+        # The best by their coarse scores first: most others cannot reach the worst of them.
+        first = np.argpartition(coarse, -n)[-n:]
+        firsts = self.exact(query, near[first])
+        reaching = coarse + bound >= firsts.min() * np.float32(length)
+        reaching[first] = False
+        rows = np.concatenate([near[first], near[reaching]])
+        scores = np.concatenate([firsts, self.exact(query, near[reaching])])
         best = np.lexsort((rows, -scores))[:n]
         return rows[best], scores[best]
 
 
 def _sure(coarse: FloatArray, n: int) -> np.float32:
-    """A value that at least n entries reach: the n-th largest maximum of a block, where there are so many."""
-    size = max(1, min(_SCAN, len(coarse) // (8 * n)))
-    if size == 1:
+    """A value that at least n entries reach: the n-th largest maximum of a group, where there are so many."""
+    groups = max(8 * n, len(coarse) // _SCAN)
+    size = len(coarse) // groups
+    if size < 2:
         return np.float32(np.partition(coarse, -n)[-n])
-    whole = len(coarse) // size * size
-    maxima = coarse[:whole].reshape(-1, size).max(axis=1)
+    # Entries i, i + groups, i + 2 · groups … are a group, so that the maxima are found in whole lines.
+    maxima = coarse[: size * groups].reshape(size, groups).max(axis=0)
     return np.float32(np.partition(maxima, -n)[-n])
-
-
-def _weighted_sum(columns: Sequence[FloatArray], shares: Sequence[float]) -> FloatArray:
-    """Σ shares[i] · columns[i], float32 (n,), in pieces that stay in the processor's cache."""
-    total = np.empty_like(columns[0])
-    spare = np.empty(min(len(total), _PIECE), np.float32)
-    for start in range(0, len(total), _PIECE):
-        piece = slice(start, min(len(total), start + _PIECE))
-        into = total[piece]
-        np.multiply(columns[0][piece], np.float32(shares[0]), out=into)
-        for column, share in zip(columns[1:], shares[1:], strict=True):
-            product = spare[: len(into)]
-            np.multiply(column[piece], np.float32(share), out=product)
-            into += product
-    return total
 
 
 def _length(vector: np.ndarray) -> float:

@@ -2,7 +2,8 @@
 
 ``python tests/benchmarks/slider.py [--folder FOLDER] [N_DOCUMENTS D_IN …]`` (272000 1536 and 30000 384 where nothing
 is named) makes a search matrix of clustered unit vectors on disk, memory-mapped as a store's is, and measures in one
-run: a move of a slider whose column is known, with one, four and eight edited features; the same query searched anew;
+run: a move of a slider whose column is known, with one, four and eight edited features, and of one after the other of
+eight; the same query searched anew;
 a new feature's column; a new query; and a plain float32 product over all embeddings. Making the larger matrix takes
 a minute or two; with ``--folder`` it is kept there for the next time.
 """
@@ -82,8 +83,9 @@ def measure(n_documents: int, d_in: int, kept: Path | None) -> dict[str, float]:
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         searcher.columns([x, *directions[:8]])
 
-        def steered(n: int, i: int) -> Steered:
-            amounts = [0.1 + 0.001 * i, *[0.02] * (n - 1)]
+        def steered(n: int, i: int, which: int = 0) -> Steered:
+            amounts = [0.02] * n
+            amounts[which] = 0.1 + 0.001 * i
             vector = (x + amounts @ directions[:n]).astype(np.float32)
             return Steered(vector, cosine(x, vector), x, list(directions[:n]), amounts)
 
@@ -92,6 +94,10 @@ def measure(n_documents: int, d_in: int, kept: Path | None) -> dict[str, float]:
             f"a slider's move, {n} edited": milliseconds(lambda i, m=m: searcher.search_steered(m[i]), 40)
             for n, m in moves.items()
         }
+        turns = [steered(8, i, i % 8) for i in range(40)]
+        times["one after the other of 8 edited"] = milliseconds(
+            lambda i: searcher.search_steered(turns[i]), 40
+        )
         times["the same, searched anew"] = milliseconds(lambda i: searcher.search(moves[1][i].vector), 5)
         times["a new feature's column"] = milliseconds(lambda i: searcher.columns([directions[8 + i]]), 5)
         times["a new query"] = milliseconds(lambda i: searcher.search(-moves[1][i].vector), 5)
