@@ -53,7 +53,9 @@ def announce(embedder: Embedder, texts: list[str], name: str, say: Callable[[str
     plan = plan_of(texts)
     price = "at a price that build/prices.toml does not know"
     if plan.price_usd is not None:
-        price = f"at most ${plan.price_usd:,.2f} by build/prices.toml"
+        price = (
+            f"likely about ${plan.likely_usd:,.2f} and at most ${plan.price_usd:,.2f} by build/prices.toml"
+        )
     budget = getattr(embedder, "budget_usd", None)
     limit = f"; the budget is ${budget:,.2f}" if budget is not None else "; no budget is set"
     say(

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from build.embedders import embed_corpus, make_embedder
+from build.money import checked_budget
 from build.queries_for_trials import TrialQueries, from_documents, from_file
 from build.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS, REWRITTEN_BY_MODEL
 from build.train import split
@@ -47,8 +48,7 @@ class EvaluationConfig:
             if unknown := [value for value in getattr(self, name) if value not in known]:
                 there = ", ".join(map(str, known))
                 raise UserError(f"[evaluation] {name} holds {unknown[0]!r}; there are {there}.")
-        if self.budget_usd is not None and not self.budget_usd > 0:
-            raise UserError(f"[evaluation] budget_usd is {self.budget_usd}; it must be more than 0.")
+        checked_budget(self.budget_usd, "[evaluation]")
 
     @property
     def asked(self) -> tuple[str, ...]:

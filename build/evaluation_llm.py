@@ -1,20 +1,33 @@
 """What the evaluation asks a language model: its price told first, its budget held, its answers kept."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 
 from build.config import BuildConfig
 from build.evaluation_corpus import EvaluationConfig
 from build.llm.client import Client, SpentError
-from build.llm.costs import Cost
-from build.llm.endpoint import Endpoint
+from build.llm.costs import Cost, Lengths, cost_of
+from build.llm.endpoint import Endpoint, ServerConfig
+from build.llm.interpreter import clean_text
 from build.llm.options import read_labeller
 from build.llm.prices import chat_price
 from build.llm.stage import JOURNAL
-from build.steering_llm import MOST_JUDGE_TOKENS, MOST_REWRITER_TOKENS
+from build.steering_llm import (
+    JUDGED_CHARACTERS,
+    LABEL_CHARACTERS,
+    QUERY_CHARACTERS,
+    judge_question,
+    rewriter_question,
+)
 from build.steering_methods import EDITS, REWRITTEN_BY_MODEL
+from build.steering_trials import N_RESULTS
 from build.work import Work
 from sae.errors import UserError
+from sae.schema import DOCUMENTS
+from sae.trials import N_OPTIONS
 
 if TYPE_CHECKING:
     from build.plan import Job
@@ -22,7 +35,9 @@ if TYPE_CHECKING:
 
 _STAGE = "evaluation"
 _PURPOSE = "evaluation"
-_JUDGE_READS, _REWRITER_READS = 2400, 400  # tokens of a question, at most: twenty beginnings of documents
+_AROUND = 120  # tokens of a query, labels and the form, likely
+_WIDE = "\x01"  # takes more bytes in JSON than any other character: six
+_LONGEST_LABEL, _LONGEST_QUERY = _WIDE * LABEL_CHARACTERS, _WIDE * QUERY_CHARACTERS
 
 
 def asked_server(config: BuildConfig) -> str:
@@ -30,24 +45,31 @@ def asked_server(config: BuildConfig) -> str:
     return read_labeller(config).server.shapes
 
 
-def cost(options: EvaluationConfig, n_saes: int) -> Cost:
-    """Calls, tokens and dollars for one corpus, at most."""
+def cost(options: EvaluationConfig, server: ServerConfig, n_saes: int, documents: Sequence[str]) -> Cost:
+    """What one corpus costs; ``documents`` are its texts, title first."""
     total = Cost()
+    length = Lengths.of([clean_text(text, JUDGED_CHARACTERS) for text in documents])
     if options.judge:
         methods = [m for m in options.judged_methods if options.rewriter or m != REWRITTEN_BY_MODEL]
         each = len(methods) * len(options.judged_edits) * len(options.judged_fidelities)
         trials = min(options.judged_trials, options.queries)
-        total += _calls(options.judge, n_saes * trials * each, _JUDGE_READS, MOST_JUDGE_TOKENS)
+        nothing = [""] * N_RESULTS
+        judged = judge_question(options.judge, nothing, nothing, [_LONGEST_LABEL] * N_OPTIONS)
+        most, likely = 2 * N_RESULTS * length.longest, 2 * N_RESULTS * length.mean + _AROUND
+        total += cost_of(judged, server, n_saes * trials * each, most, likely)
     if options.rewriter:
         # Raising and lowering at once is one wish, however the change is split.
         calls = n_saes * options.queries * (len(EDITS) - 1)
-        total += _calls(options.rewriter, calls, _REWRITER_READS, MOST_REWRITER_TOKENS)
+        wish = {"more": _LONGEST_LABEL, "less": _LONGEST_LABEL}
+        rewritten = rewriter_question(options.rewriter, _LONGEST_QUERY, wish)
+        total += cost_of(rewritten, server, calls, 0, _AROUND)
     return total
 
 
-def _calls(model: str, calls: int, read: int, written: int) -> Cost:
-    price = chat_price(model)
-    return Cost(calls, calls * read, calls * written, calls * price.usd(read, written) if price else None)
+def texts_shown(documents: Path) -> list[str]:
+    """What a judge is shown the beginnings of."""
+    table = pq.read_table(documents, columns=["title", "text"])
+    return [f"{a}\n\n{b}" for a, b in zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True)]
 
 
 def asking(work: Work, options: EvaluationConfig) -> tuple[Client | None, Callable[[], None]]:
@@ -59,14 +81,16 @@ def asking(work: Work, options: EvaluationConfig) -> tuple[Client | None, Callab
     if not options.asked:
         return None, lambda: None
     work.cache.mkdir(parents=True, exist_ok=True)
-    client = Client(
-        read_labeller(work.target.config).server, work.cache / JOURNAL, _PURPOSE, options.budget_usd
-    )
+    server = read_labeller(work.target.config).server
+    client = Client(server, work.cache / JOURNAL, _PURPOSE, options.budget_usd)
     client.check(*options.asked)
+    found = cost(
+        options, server, len(work.target.sae_names), texts_shown(work.input("documents") / DOCUMENTS)
+    )
     limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
     work.say(
         f"Asking {' and '.join(dict.fromkeys(options.asked))} for the evaluation of {work.target.corpus.name}: "
-        f"{cost(options, len(work.target.sae_names))}; {limit}, ${client.journal.spent_usd:,.4f} of it spent before. "
+        f"{found}; {limit}, ${client.journal.spent_usd:,.4f} of it spent before. "
         "What is answered is never asked again."
     )
 
@@ -94,12 +118,19 @@ def check_evaluation(jobs: Sequence["Job"], runner: "Runner") -> None:
 def evaluation_prices(jobs: Sequence["Job"], runner: "Runner") -> Iterator[str]:
     """A sentence for each evaluation that is still to do and asks a language model."""
     for job, options in _asking(jobs, runner):
+        corpus, server = job.target.corpus.name, read_labeller(job.target.config).server
+        documents = job.find("documents", None)
+        if not runner.is_done(documents):
+            yield (
+                f"What the evaluation of {corpus} costs is known once its documents are read: build with --only "
+                "documents."
+            )
+            continue
         limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
-        found = cost(options, len(job.target.sae_names))
-        yield (
-            f"Evaluation of {job.target.corpus.name} by {read_labeller(job.target.config).server.base_url}: {found}; "
-            f"{limit}."
+        found = cost(
+            options, server, len(job.target.sae_names), texts_shown(runner.folder(documents) / DOCUMENTS)
         )
+        yield f"Evaluation of {corpus} by {server.base_url}: {found}; {limit}."
 
 
 def _asking(jobs: Sequence["Job"], runner: "Runner") -> Iterator[tuple["Job", EvaluationConfig]]:

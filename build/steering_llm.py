@@ -15,8 +15,8 @@ from build.llm.question import Answer, Question
 LLM = "llm"  # in the column "judge"
 MOST_JUDGE_TOKENS, MOST_REWRITER_TOKENS = 80, 400
 N_REWRITTEN = 4
-_CHARACTERS = 300  # of each result that the judge is shown
-_MOST_QUERY = 400
+JUDGED_CHARACTERS = 300  # of each result that the judge is shown
+LABEL_CHARACTERS, QUERY_CHARACTERS = 200, 400  # of what is shown of them
 
 JUDGE = """\
 Two lists of search results, before and after a change, and a few labels. The change made one concept more present in \
@@ -43,9 +43,47 @@ class Rewritten(BaseModel):
     queries: list[str] = Field(description="the query rewritten, from slightly to strongly changed")
 
 
+def judge_question(
+    model: str, before: Sequence[str], after: Sequence[str], labels: Sequence[str]
+) -> Question[Judged]:
+    """Two lists of results and labels; told nothing else, neither query nor edit."""
+    material = {
+        "labels": {str(i): clean_text(label, LABEL_CHARACTERS) for i, label in enumerate(labels, start=1)},
+        "before": [clean_text(text, JUDGED_CHARACTERS) for text in before],
+        "after": [clean_text(text, JUDGED_CHARACTERS) for text in after],
+    }
+    code = _code(material)
+
+    def check(answer: Judged) -> str | None:
+        if answer.question.strip() != code:
+            return "an answer to another question"
+        numbers = range(1, len(labels) + 1)
+        return None if answer.more in numbers and answer.less in numbers else "a number of no label"
+
+    return Question(model, JUDGE, _user(code, material), Judged, MOST_JUDGE_TOKENS, check)
+
+
+def rewriter_question(model: str, query: str, wish: Mapping[str, str]) -> Question[Rewritten]:
+    """A query and what is to become "more" or "less", as labels."""
+    material = {"query": clean_text(query, QUERY_CHARACTERS)} | {
+        k: clean_text(v, LABEL_CHARACTERS) for k, v in wish.items()
+    }
+    code = _code(material)
+
+    def check(answer: Rewritten) -> str | None:
+        if answer.question.strip() != code:
+            return "an answer to another question"
+        usable = [text for text in answer.queries if text.strip()]
+        return None if usable and max(map(len, usable)) <= QUERY_CHARACTERS else "no query of usable length"
+
+    return Question(
+        model, REWRITER.format(n=N_REWRITTEN), _user(code, material), Rewritten, MOST_REWRITER_TOKENS, check
+    )
+
+
 @dataclass(frozen=True)
 class LLMJudge:
-    """Reads two lists of results and labels; is told nothing else, neither query nor edit.
+    """Reads two lists of results and labels.
 
     trials: how many are judged. methods, edits, fidelities: what of them; a call each.
     """
@@ -60,20 +98,7 @@ class LLMJudge:
     def question(
         self, before: Sequence[str], after: Sequence[str], labels: Sequence[str]
     ) -> Question[Judged]:
-        material = {
-            "labels": {str(i): clean_text(label, 200) for i, label in enumerate(labels, start=1)},
-            "before": [clean_text(text, _CHARACTERS) for text in before],
-            "after": [clean_text(text, _CHARACTERS) for text in after],
-        }
-        code = _code(material)
-
-        def check(answer: Judged) -> str | None:
-            if answer.question.strip() != code:
-                return "an answer to another question"
-            numbers = range(1, len(labels) + 1)
-            return None if answer.more in numbers and answer.less in numbers else "a number of no label"
-
-        return Question(self.model, JUDGE, _user(code, material), Judged, MOST_JUDGE_TOKENS, check)
+        return judge_question(self.model, before, after, labels)
 
     def verdicts(self, questions: Sequence[Question[Judged]]) -> tuple[np.ndarray, np.ndarray]:
         """Which label rose and which fell, int64 (n,) each; −1 where no usable answer came, which is no verdict."""
@@ -91,28 +116,13 @@ class LLMRewriter:
     client: Client
     model: str
 
-    def question(self, query: str, wish: Mapping[str, str]) -> Question[Rewritten]:
-        material = {"query": clean_text(query, _MOST_QUERY)} | {
-            k: clean_text(v, 200) for k, v in wish.items()
-        }
-        code = _code(material)
-
-        def check(answer: Rewritten) -> str | None:
-            if answer.question.strip() != code:
-                return "an answer to another question"
-            usable = [text for text in answer.queries if text.strip()]
-            return None if usable and max(map(len, usable)) <= _MOST_QUERY else "no query of usable length"
-
-        system = REWRITER.format(n=N_REWRITTEN)
-        return Question(self.model, system, _user(code, material), Rewritten, MOST_REWRITER_TOKENS, check)
-
     def rewrite(self, queries: Sequence[str], wishes: Sequence[Mapping[str, str]]) -> list[list[str]]:
         """Versions of each query, N_REWRITTEN at most; none where no usable answer came."""
         versions: list[list[str]] = [[] for _ in queries]
-        questions = [self.question(query, wish) for query, wish in zip(queries, wishes, strict=True)]
+        questions = [rewriter_question(self.model, q, wish) for q, wish in zip(queries, wishes, strict=True)]
         for place, found in self.client.answers(questions):
             if isinstance(found, Answer):
-                kept = [clean_text(text, _MOST_QUERY) for text in found.value.queries if text.strip()]
+                kept = [clean_text(text, QUERY_CHARACTERS) for text in found.value.queries if text.strip()]
                 versions[place] = kept[:N_REWRITTEN]
         return versions
 

@@ -28,4 +28,3 @@ def plain_labels(phrases: Phrases, evidence: Sequence[FeatureEvidence]) -> list[
         best = np.argsort(-weight, kind="stable")[:N_WORDS]
         labels.append(" ".join(words[i] for i in best if weight[i] > 0))
     return labels
-

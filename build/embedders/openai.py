@@ -10,8 +10,9 @@ import numpy as np
 
 from build.embedders.base import Batch, BatchEmbedder, share_out
 from build.embedders.spending import Ledger, price_per_token
+from build.money import checked_budget
 from build.server import OPENAI_URL, checked_url, is_spent, read_key, reason_given
-from build.tokens import tokens_at_most
+from build.tokens import tokens_about, tokens_at_most
 from sae.errors import UserError
 
 KNOWN_WIDTHS = {
@@ -29,12 +30,13 @@ _SHORTEST_CUT = 64  # characters; a server that finds this too long is not to be
 
 @dataclass(frozen=True)
 class Plan:
-    """What embedding would take. ``price_usd`` is None when the model's price is not known."""
+    """What embedding would take, at most and likely. The prices are None when the model's is not known."""
 
     calls: int
     tokens: int
     truncated: int
     price_usd: float | None
+    likely_usd: float | None
 
 
 class OpenAIEmbedder(BatchEmbedder):
@@ -68,6 +70,7 @@ class OpenAIEmbedder(BatchEmbedder):
         self.truncated = 0
         self._dimensions, self._timeout, self._retries, self._workers = dimensions, timeout, retries, workers
         self._price = price_per_token(model)
+        self.budget_usd = budget_usd = checked_budget(budget_usd, "[embedder]")
         if budget_usd is not None and self._price is None:
             raise UserError(
                 f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
@@ -81,16 +84,17 @@ class OpenAIEmbedder(BatchEmbedder):
         return f"{self.model} ({self.d_in} numbers)" + ("" if self.base_url == OPENAI_URL else f" at {host}")
 
     def plan(self, texts: Sequence[str]) -> Plan:
-        """Calls, tokens (an upper estimate) and price of these texts; nothing is sent."""
+        """Calls, tokens and price of these texts; nothing is sent."""
         batches = self._share(texts)
-        tokens = sum(tokens_at_most(text) for batch in batches for text in batch.inputs)
-        cut = sum(tokens_at_most(text) > TOKENS_A_TEXT for text in texts)
-        price = None if self._price is None else tokens * self._price
-        return Plan(len(batches), tokens, cut, price)
+        inputs = [text for batch in batches for text in batch.inputs]
+        tokens, likely = (sum(map(count, inputs)) for count in (tokens_at_most, tokens_about))
+        cut = sum(tokens_about(text) > TOKENS_A_TEXT for text in texts)
+        prices = [None if self._price is None else n * self._price for n in (tokens, likely)]
+        return Plan(len(batches), tokens, cut, *prices)
 
     def plan_batches(self, texts: Sequence[str]) -> list[Batch]:
         """Consecutive texts, at most TEXTS_A_CALL and TOKENS_A_CALL together; too long ones are cut."""
-        self.truncated = sum(tokens_at_most(text) > TOKENS_A_TEXT for text in texts)
+        self.truncated = sum(tokens_about(text) > TOKENS_A_TEXT for text in texts)
         return self._share(texts)
 
     def _share(self, texts: Sequence[str]) -> list[Batch]:
@@ -100,7 +104,7 @@ class OpenAIEmbedder(BatchEmbedder):
         room = TOKENS_A_CALL
         for position, text in enumerate(texts):
             shown = cut_to_tokens(text, TOKENS_A_TEXT)
-            tokens = tokens_at_most(shown)
+            tokens = tokens_about(shown)
             if inputs and (tokens > room or len(inputs) == TEXTS_A_CALL):
                 batches.append(Batch(np.array(positions, np.int64), inputs))
                 positions, inputs, room = [], [], TOKENS_A_CALL
@@ -220,18 +224,16 @@ class OpenAIEmbedder(BatchEmbedder):
 
 
 def cut_to_tokens(text: str, limit: int) -> str:
-    """The longest beginning of the text with at most ``limit`` tokens; a space for nothing, which APIs
-    refuse.
-    """
+    """The longest beginning of the text with about ``limit`` tokens; a space for nothing, which APIs refuse."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     if not text.strip():
         return " "
-    if tokens_at_most(text) <= limit:
+    if tokens_about(text) <= limit:
         return text
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if tokens_at_most(text[:middle]) <= limit else (low, middle - 1)
+        low, high = (middle, high) if tokens_about(text[:middle]) <= limit else (low, middle - 1)
     return text[:low]
 
 

@@ -7,6 +7,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+from build.money import checked_price
 from sae.errors import UserError
 
 PRICES = Path(__file__).parent.parent / "prices.toml"
@@ -22,7 +23,7 @@ def price_per_token(model: str, path: Path = PRICES) -> float | None:
     except OSError:
         return None
     price = table.get(model)
-    return None if price is None else float(price) * _PER_MILLION
+    return None if price is None else checked_price(price, _PER_MILLION, f"{path}, [embeddings] {model},")
 
 
 class Ledger:

@@ -19,8 +19,7 @@ from build.llm.journal import Journal, Reply
 from build.llm.pace import Pace, pause_after
 from build.llm.prices import ChatPrice, chat_price
 from build.llm.question import Answer, Attempt, M, Question
-from build.llm.replies import read_answer, request_body
-from build.tokens import tokens_at_most
+from build.llm.replies import read_answer, request_body, tokens_of
 from sae.errors import UserError
 
 __all__ = ["AnswerError", "Client", "Question", "ServerConfig", "SpentError"]
@@ -32,8 +31,8 @@ class Client:
     """Asks questions, keeps what comes back.
 
     journal: file of the record of calls. purpose: what the calls are for; each purpose has its own budget, for
-    the life of the file. budget_usd: None for no bound. batch: ask through the Batch API, telling ``say`` how it goes.
-    Safe to use from several threads.
+    the life of the file. budget_usd: None for no bound. batch: ask through the Batch API alone, telling ``say`` how it
+    goes: what fails there is never asked at the full price. Safe to use from several threads.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class Client:
         self._stripes = [threading.Lock() for _ in range(256)]
         self._failures = 0
         self._prices: dict[str, ChatPrice | None] = {}
+        self._lost: dict[bytes, str] = {}  # questions that failed in a batch, and why
 
     def ask(self, model: str, system: str, user: str, schema: type[M], max_tokens: int = 300) -> M:
         """A checked answer. Raises AnswerError when this question gets none, SpentError when none can be asked."""
@@ -121,13 +121,6 @@ class Client:
                 )
         return self._prices[model]
 
-    def tokens(self, question: Question[Any], number: int = 0) -> tuple[int, int]:
-        """(read, written) tokens that a call can take at most."""
-        body = request_body(question, self.server, number)
-        said = "".join(message["content"] for message in body["messages"])
-        form = str(body.get("response_format", ""))
-        return tokens_at_most(said) + tokens_at_most(form) + 16, question.max_tokens * (number + 1)
-
     def check(self, *models: str) -> None:
         """Raise UserError when the key is not there, or a budget lacks a price; nothing is asked."""
         self.endpoint.check()
@@ -166,8 +159,12 @@ class Client:
 
     def _call(self, question: Question[Any], digest: bytes, number: int) -> Reply:
         """One reply, after as many tries as it takes. Raises AnswerError, or SpentError for good."""
+        if self._batch:  # batches were sent before: what is missing now has failed there
+            if self.stopped:
+                raise SpentError(self.stopped)
+            raise AnswerError("server", self._lost.get(digest, "no batch brought an answer"))
         body = request_body(question, self.server, number)
-        most = self.tokens(question, number)
+        most = tokens_of(question, self.server, number)
         price = self.price(question.model)
         promised = price.usd(*most) if price else 0.0
         once = hashlib.sha256(digest + bytes([number])).hexdigest()[:40]
@@ -208,11 +205,14 @@ class Client:
         """Have the unanswered ones answered through the Batch API; the journal then knows them."""
         from build.llm.batch import Batches
 
+        batches = Batches(self.endpoint, self.journal, self._pace.sleep, self._say)
         try:
-            Batches(self.endpoint, self.journal, self._pace.sleep, self._say).fill(questions, self.price)
+            batches.fill(questions, self.price)
         except SpentError as error:
             self.budget_reached = self.budget_reached or "budget" in str(error)
             self._stop(str(error))
+        finally:
+            self._lost |= batches.lost
 
     def _stop(self, reason: str) -> SpentError:
         with self._lock:

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from build.config import BuildConfig
 from build.llm.endpoint import ServerConfig
+from build.money import checked_budget
 from sae.errors import UserError
 
 LOCAL, OPENAI = "local", "openai"
@@ -45,8 +46,7 @@ class LabellerConfig:
         ):
             if not least <= getattr(self, name) <= most:
                 raise UserError(f"[labeller] {name} is {getattr(self, name)}; it can be {least} to {most}.")
-        if self.budget_usd is not None and not self.budget_usd > 0:  # nan would bound nothing
-            raise UserError(f"[labeller] budget_usd is {self.budget_usd}; it must be more than 0.")
+        checked_budget(self.budget_usd, "[labeller]")
 
     @property
     def compared(self) -> tuple[tuple[str, str], ...]:

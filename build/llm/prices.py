@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build.embedders.spending import PRICES
+from build.money import checked_price
 from sae.errors import UserError
 
 _PER_MILLION = 1e-6
@@ -29,7 +30,9 @@ def chat_price(model: str, path: Path = PRICES) -> ChatPrice | None:
         found = table.get(model)
         if found is None:
             return None
-        return ChatPrice(float(found["input"]) * _PER_MILLION, float(found["output"]) * _PER_MILLION)
+        where = f"{path}, [chat] {model},"
+        read, written = (checked_price(found[name], _PER_MILLION, where) for name in ("input", "output"))
+        return ChatPrice(read, written)
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"The price table {path} is wrong at [chat] {model}: {error}.") from None
     except OSError:

@@ -9,11 +9,13 @@ from build.llm.journal import Reply
 from build.llm.prices import ChatPrice
 from build.llm.question import M, Question, wire_schema
 from build.server import OPENAI_URL, one_line, without_key
+from build.tokens import tokens_at_most
 
 if TYPE_CHECKING:
     from build.llm.endpoint import ServerConfig
 
 _MOST_CHARACTERS = 20_000  # of a reply that is kept
+_AROUND = 64  # tokens that mark where messages begin and end
 _MOST_TOKENS = 10_000_000  # a server that counts more does not count
 
 
@@ -42,6 +44,14 @@ def request_body(question: Question[Any], server: "ServerConfig", number: int) -
     if server.temperature is not None:
         body["temperature"] = server.temperature
     return body
+
+
+def tokens_of(question: Question[Any], server: "ServerConfig", number: int = 0) -> tuple[int, int]:
+    """(read, written) tokens that a call can take at most."""
+    body = request_body(question, server, number)
+    said = "".join(message["content"] for message in body["messages"])
+    form = json.dumps(body.get("response_format", ""))
+    return tokens_at_most(said) + tokens_at_most(form) + _AROUND, question.max_tokens * (number + 1)
 
 
 def chat_reply(raw: bytes, key_env: str, price: ChatPrice | None, most: tuple[int, int]) -> Reply:

@@ -17,8 +17,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from build.embedders import embed_corpus, make_embedder
-from build.embedders.openai import OpenAIEmbedder, cut_to_tokens, tokens_at_most
+from build.embedders.openai import OpenAIEmbedder, cut_to_tokens
 from build.embedders.spending import price_per_token
+from build.tokens import tokens_about, tokens_at_most
 from sae.errors import UserError
 from tests.build.servers import CANARY, SPENT, send
 from tests.build.servers import serve as serve_at
@@ -299,7 +300,7 @@ def test_cutting_keeps_the_longest_beginning_that_fits(text: str, limit: int) ->
     cut = cut_to_tokens(text, limit)
     if text.strip():
         assert text.startswith(cut)
-        assert cut == text or tokens_at_most(text[: len(cut) + 1]) > limit
+        assert cut == text or tokens_about(text[: len(cut) + 1]) > limit
     else:
         assert cut == " "
-    assert tokens_at_most(cut) <= max(limit, 1)
+    assert tokens_about(cut) <= max(limit, 1)

@@ -35,10 +35,13 @@ def test_a_price_for_each_stage_that_asks(tmp_path: Path) -> None:
     labels, pairs = labelling_prices(jobs, runner)
     assert "Labels of planted by https://api.openai.com/v1" in labels
     # 192 features, one call of the Interpreter each, 27 to choose a candidate, 30 to score it
-    assert f"at most {192 * (1 + 27 + 30):,} calls" in labels
-    assert "at most $" in labels
+    assert (
+        f"at most {2 * 192 * (1 + 27 + 30):,} calls" in labels
+    )  # an answer that is of no use is asked for again
+    assert "likely about $" in labels
+    assert "and at most $" in labels
     assert "the budget is $3.00. Families, not counted here," in labels
-    assert "at most 50 calls" in pairs
+    assert "at most 100 calls" in pairs
     with Journal(tmp_path / "work" / "cache" / JOURNAL, PURPOSE) as journal:
         journal.begin(b"question", 0, "gpt-4o", 0.25)
     assert "$0.2500 spent before" in next(labelling_prices(jobs, runner))

@@ -16,6 +16,7 @@ from build.llm.client import AnswerError, Client, Question, ServerConfig, SpentE
 from build.llm.pace import Pace, asked_pause
 from build.llm.prices import chat_price
 from build.llm.question import Answer, wire_schema
+from build.llm.replies import tokens_of
 from sae.errors import UserError
 from tests.build.llm.conftest import MakeClient
 from tests.build.llm.fake import FakeModel, completion
@@ -176,7 +177,9 @@ def test_passing_trouble_of_the_server(httpserver: HTTPServer, client: MakeClien
     found = client()
     assert ask(found).value.word == "yes"
     assert len(set(model.keys)) == 1  # one name for one call, so that a server can tell that it is the same
-    promised = found.price("gpt-4o-mini").usd(*found.tokens(Question("gpt-4o-mini", "Answer.", "?", Word)))
+    promised = found.price("gpt-4o-mini").usd(
+        *tokens_of(Question("gpt-4o-mini", "Answer.", "?", Word), found.server)
+    )
     paid = 100 * 0.15e-6 + 10 * 0.6e-6
     # What was cut or came back as something else may have been billed, so it counts.
     assert found.journal.spent_usd == pytest.approx(paid + 3 * promised)
@@ -261,7 +264,7 @@ def test_the_budget_holds_over_runs(httpserver: HTTPServer, client: MakeClient) 
     model = FakeModel(httpserver, answering())  # type: ignore[arg-type]
     question = Question("gpt-4o-mini", "Answer.", "0", Word)
     probe = client("nothing")
-    promised = probe.price("gpt-4o-mini").usd(*probe.tokens(question))
+    promised = probe.price("gpt-4o-mini").usd(*tokens_of(question, probe.server))
     paid = 100 * 0.15e-6 + 10 * 0.6e-6
     budget = promised + 2.5 * paid
     for expected in (3, 3):  # the second run finds the budget spent, and the answers
@@ -281,6 +284,27 @@ def test_the_budget_holds_over_runs(httpserver: HTTPServer, client: MakeClient) 
     assert isinstance(next(more.answers([Question("gpt-4o-mini", "Answer.", "8", Word)]))[1], Answer)
     other = client("another purpose", budget_usd=budget)
     assert other.journal.spent_usd == 0
+
+
+@pytest.mark.parametrize("replies", ["json_schema", "json_object"])
+def test_no_call_costs_more_than_was_promised(
+    httpserver: HTTPServer, client: MakeClient, replies: str
+) -> None:
+    """Of a server that finds a token in every byte, and answers as long as it may."""
+
+    def greedy(body: dict, number: int, request: Request) -> Response:
+        read = sum(len(m["content"].encode()) for m in body["messages"])
+        read += len(json.dumps(body.get("response_format", "")))
+        usage = {"prompt_tokens": read, "completion_tokens": body["max_tokens"]}
+        return send(completion(RIGHT, usage=usage))
+
+    model = FakeModel(httpserver, greedy)
+    for user in ("plain", "∑∫🙂" * 99, "a b c d " * 99, "\x01" * 99):
+        found = client(f"for {user[:5]!r}", replies=replies)
+        question = Question("gpt-4o-mini", "Answer.", user, Word)
+        promised = found.price("gpt-4o-mini").usd(*tokens_of(question, found.server))
+        assert promised / 2 < found.answer(question).attempts[0].usd <= promised
+    assert len(model.calls) == 4
 
 
 def test_a_budget_needs_a_price(client: MakeClient) -> None:

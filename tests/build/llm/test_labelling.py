@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from build.llm.client import Client
 from build.llm.costs import labels_cost, pairs_cost
@@ -23,7 +24,7 @@ from sae.roles import LocalInterpreter, LocalPredictor, PlainInterpreter, PlainP
 from sae.sampled_evidence import checked, sampled, shown
 from sae.statistics import ByFeature
 from tests.build.llm.conftest import MakeClient
-from tests.build.llm.fake import FakeModel
+from tests.build.llm.fake import FakeModel, completion, right_answer
 from tests.build.servers import CANARY, SPENT, cut, send
 from tests.sae.planted import TOPICS, Planted, embed, planted_corpus
 
@@ -333,6 +334,7 @@ def test_costs_bound_what_is_asked(
     cost = labels_cost(OPTIONS, N + 1, corpus.texts)
     assert len(model.calls) <= cost.calls
     assert found.journal.spent_usd <= cost.usd
+    assert cost.likely_usd < cost.usd
     unknown = labels_cost(LabellerConfig(kind="openai", interpreter="mine"), 10, corpus.texts)
     assert unknown.usd is None
     assert "does not know" in str(unknown)
@@ -340,6 +342,32 @@ def test_costs_bound_what_is_asked(
     half = labels_cost(LabellerConfig(kind="openai", batch=True), 10, corpus.texts)
     whole = labels_cost(LabellerConfig(kind="openai"), 10, corpus.texts)
     assert half.usd == pytest.approx(whole.usd / 2)
+
+
+def test_costs_bound_what_the_worst_server_bills(
+    httpserver: HTTPServer, client: MakeClient, corpus: Planted, run: Run
+) -> None:
+    """Every byte a token, every answer as long as it may be, every first one of no use."""
+    seen: set[str] = set()
+
+    def greedy(body: dict[str, Any], number: int, request: Request) -> Response:
+        read = sum(len(m["content"].encode()) for m in body["messages"]) + len(
+            json.dumps(body["response_format"])
+        )
+        asked = body["messages"][1]["content"]
+        content = right_answer(body) if asked in seen else "of no use"
+        seen.add(asked)
+        return send(
+            completion(content, usage={"prompt_tokens": read, "completion_tokens": body["max_tokens"]})
+        )
+
+    model = FakeModel(httpserver, greedy)
+    found = client()
+    labels, *_ = run(found)
+    assert "llm" in labels["source"].to_pylist()
+    cost = labels_cost(OPTIONS, N + 1, corpus.texts)
+    assert cost.calls / 4 < len(model.calls) <= cost.calls
+    assert cost.usd / 5 < found.journal.spent_usd <= cost.usd
 
 
 def test_options() -> None:

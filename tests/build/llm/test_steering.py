@@ -15,13 +15,14 @@ from build.config import load_profile
 from build.display import Display
 from build.evaluation_corpus import EvaluationConfig
 from build.evaluation_llm import check_evaluation, cost, evaluation_prices
+from build.llm.endpoint import ServerConfig
 from build.llm.prices import chat_price
 from build.plan import make_plan
 from build.runner import Runner
 from build.steering_llm import JUDGE, N_REWRITTEN, LLMJudge, LLMRewriter
 from sae.errors import UserError
 from tests.build.llm.conftest import MakeClient
-from tests.build.llm.fake import FakeModel
+from tests.build.llm.fake import FakeModel, completion
 from tests.build.servers import send
 
 LABELS = ["galaxies", "protein folding", "markets", "graphs", "oceans"]
@@ -153,12 +154,41 @@ def test_wishes_are_put_in_words(httpserver: HTTPServer, client: MakeClient) -> 
 
 def test_the_cost_is_known_beforehand() -> None:
     options = EvaluationConfig(judge="gpt-4o-mini", rewriter="gpt-4o-mini", budget_usd=5.0)
-    found = cost(options, 3)
-    assert found.calls == 3 * 50 * 5 * 1 * 4 + 3 * 200 * 3
+    found = cost(options, ServerConfig(), 3, ["A title\n\nand a text"])
+    assert found.calls == 2 * (3 * 50 * 5 * 1 * 4 + 3 * 200 * 3)  # an answer of no use is asked for again
     price = chat_price("gpt-4o-mini")
     assert price is not None
     assert found.usd == pytest.approx(price.usd(found.read, found.written))
-    assert cost(EvaluationConfig(), 3).calls == 0
+    assert cost(EvaluationConfig(), ServerConfig(), 3, []).calls == 0
+
+
+@pytest.mark.parametrize("text", ["plain words " * 50, "∑∫🙂" * 200, "\x02" * 500])
+def test_the_cost_bounds_what_the_worst_server_bills(
+    httpserver: HTTPServer, client: MakeClient, text: str
+) -> None:
+    """Every byte a token, every answer as long as it may be and of no use."""
+
+    def greedy(body: dict[str, Any], number: int, request: Request) -> Response:
+        read = sum(len(m["content"].encode()) for m in body["messages"]) + len(
+            json.dumps(body["response_format"])
+        )
+        usage = {"prompt_tokens": read, "completion_tokens": body["max_tokens"]}
+        return send(completion("of no use", usage=usage))
+
+    FakeModel(httpserver, greedy)
+    found = client("evaluation")
+    options = EvaluationConfig(
+        judge="gpt-4o-mini", rewriter="gpt-4o-mini", queries=1, judged_trials=1, judged_methods=("feature",),
+        judged_fidelities=(0.9, 0.75),
+    )  # fmt: skip
+    most = cost(options, found.server, 1, [text, "short"])
+    judge = LLMJudge(found, "gpt-4o-mini", 1, (), (), ())
+    labels = [f"{text[:180]} {i}" for i in range(5)]
+    judge.verdicts([judge.question([text] * 10, [f"{i}"] + [text] * 9, labels) for i in range(2)])
+    wishes = [{"more": labels[0], "less": labels[1]}, {"more": labels[0]}, {"less": labels[1]}]
+    LLMRewriter(found, "gpt-4o-mini").rewrite([text] * 3, wishes)
+    assert found.tally["calls"] == most.calls
+    assert most.usd / 4 < found.journal.spent_usd <= most.usd
 
 
 @pytest.mark.parametrize(
@@ -186,6 +216,8 @@ def test_the_plan_tells_the_price_and_a_missing_key_is_told_first(
     config = replace(load_profile("tiny"), evaluation=options, labeller={"key_env": "SEXTANT_TEST_KEY"})
     jobs = make_plan(config, 384)
     runner = Runner(tmp_path, Display(plain=True))
+    assert "--only documents" in next(evaluation_prices(jobs, runner))
+    runner.run([job for job in jobs if job.stage.name == "documents"], publish=False)
     told = list(evaluation_prices(jobs, runner))
     assert len(told) == 2
     assert "Evaluation of planted by https://api.openai.com" in told[0]
