@@ -1,8 +1,4 @@
-"""The compiled parts of a CPU training step that go document by document.
-
-Arrays that a kernel reads for every active entry are stored in tiles: (n_tiles, rows, TILE) instead of
-(rows, d_in), zeros after d_in. One tile of a batch fits into a core's own cache.
-"""
+"""The compiled parts of a CPU training step that go document by document."""
 
 import math
 from typing import Any
@@ -13,14 +9,6 @@ from sae.jit import compiled
 from sae.row_kernels import add_rows, dots
 
 Array = np.ndarray[Any, Any]
-
-TILE = 128
-"""Columns of a tile: a tile of 1,024 rows is 512 kB in float32."""
-
-
-def n_tiles(d_in: int) -> int:
-    """Tiles that d_in columns take."""
-    return -(-d_in // TILE)
 
 
 @compiled
@@ -71,16 +59,14 @@ def prepare_rows(
     quantiles: Array,
     noise: Any,
     pre_bias: Array,
-    first_row: int,
     z: Array,
     x: Array,
-    x_tiles: Array,
+    x_norms: Array,
 ) -> None:
     """Standardise ``rows`` (n, d_in) into the target z, and add noise and take pre_bias off into x.
 
     z = (rows − mean) · inverse_scale;  x = z + noise · quantiles[codes] − pre_bias. ``codes`` (n, d_in)
-    uint16, or (0, 0) for no noise. ``x_tiles`` (n_tiles, batch, TILE) receives x in tiles, from
-    ``first_row`` on.
+    uint16, or (0, 0) for no noise. ``x_norms`` (n,) receives the norms of x's rows.
     """
     n_rows, d_in = rows.shape
     noisy = codes.shape[0] > 0
@@ -93,10 +79,10 @@ def prepare_rows(
             code = codes[r]
             for c in range(d_in):
                 entering[c] += noise * quantiles[code[c]]
-        for tile in range(x_tiles.shape[0]):
-            start = tile * TILE
-            for c in range(min(TILE, d_in - start)):
-                x_tiles[tile, first_row + r, c] = entering[start + c]
+        squares = x.dtype.type(0)
+        for c in range(d_in):
+            squares += entering[c] * entering[c]
+        x_norms[r] = math.sqrt(squares)
 
 
 @compiled
@@ -107,28 +93,27 @@ def decode_rows(
     target: Array,
     bias: Array,
     factor: Any,
-    first_row: int,
-    gradient_tiles: Array,
+    gradient: Array,
+    gradient_norms: Array,
     dz: Array,
     column_sums: Array,
 ) -> float:
     """Decode each row, and take the gradient of its output and of its latents, in one pass.
 
-    error = Σ acts · W_dec[indices] + bias − target, (n, d_in); the output's gradient is factor · error,
-    written in tiles from row ``first_row`` on; ``dz`` (n, k) is its product with each active decoder row
-    while those rows are still in cache, 0 where the activation is 0. The output's gradient is added to
+    error = Σ acts · W_dec[indices] + bias − target, (n, d_in); the output's ``gradient`` is factor · error,
+    its rows' norms go into ``gradient_norms`` (n,); ``dz`` (n, k) is its product with each active decoder
+    row while those rows are still in cache, 0 where the activation is 0. The output's gradient is added to
     ``column_sums`` (d_in,). Returns the sum of error².
     """
     n_rows, k = indices.shape
     d_in = W_dec.shape[1]
     zero = W_dec.dtype.type(0)
-    error = np.empty(d_in, W_dec.dtype)
     active = np.empty(k + 1, np.int32)
     act = np.empty(k + 1, W_dec.dtype)
     products = np.empty(k + 1, W_dec.dtype)
     total = 0.0
     for r in range(n_rows):
-        wanted = target[r]
+        wanted, error = target[r], gradient[r]
         for c in range(d_in):
             error[c] = bias[c] - wanted[c]
         count = 0
@@ -141,13 +126,10 @@ def decode_rows(
         for c in range(d_in):
             squares += error[c] * error[c]
         total += squares
+        gradient_norms[r] = math.sqrt(squares) * factor
         for c in range(d_in):
             error[c] *= factor
             column_sums[c] += error[c]
-        for tile in range(gradient_tiles.shape[0]):
-            start = tile * TILE
-            for c in range(min(TILE, d_in - start)):
-                gradient_tiles[tile, first_row + r, c] = error[start + c]
         dots(error, W_dec, active, count, products)
         at = 0
         for e in range(k):
@@ -157,23 +139,20 @@ def decode_rows(
 
 
 @compiled
-def untile_rows(tiles: Array, first_row: int, factor: Any, rows: Array, column_sums: Array) -> float:
-    """Write factor · (the rows of ``tiles`` from ``first_row`` on) into ``rows`` (n, d_in).
+def scale_rows(rows: Array, factor: Any, scaled: Array, column_sums: Array) -> float:
+    """Write factor · ``rows`` (n, d_in) into ``scaled``, and add them to ``column_sums`` (d_in,).
 
-    Adds them to ``column_sums`` (d_in,); returns the sum of their squares.
+    Returns the sum of their squares.
     """
     n_rows, d_in = rows.shape
     total = 0.0
     for r in range(n_rows):
-        row = rows[r]
-        for tile in range(tiles.shape[0]):
-            start = tile * TILE
-            for c in range(min(TILE, d_in - start)):
-                row[start + c] = tiles[tile, first_row + r, c] * factor
+        row, out = rows[r], scaled[r]
         squares = rows.dtype.type(0)
         for c in range(d_in):
-            squares += row[c] * row[c]
-            column_sums[c] += row[c]
+            out[c] = row[c] * factor
+            squares += out[c] * out[c]
+            column_sums[c] += out[c]
         total += squares
     return total
 

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from sae.jit import compiled
-from sae.kernels import TILE, round_row
+from sae.kernels import round_row
+from sae.row_kernels import add_rows
 
 Array = np.ndarray[Any, Any]
 
 LATENT_COST = 6
-"""Fixed work of a latent in the gradient kernel, in units of one active entry."""
+"""Fixed work of a latent in the sweep over the weights, in units of one active entry."""
 
 
 @compiled
@@ -24,13 +25,15 @@ def sort_by_latent(
     aux_dz: Array,
     starts: Array,
     rows: Array,
+    documents: Array,
     sorted_acts: Array,
     sorted_dz: Array,
     bounds: Array,
 ) -> None:
-    """Counting sort of a batch's active entries by latent, the AuxK ones (n, n_aux) as rows n … 2n − 1.
+    """Counting sort of a batch's active entries by latent, the AuxK ones (n, n_aux) after the others.
 
-    Latent j owns the entries starts[j] … starts[j + 1] of ``rows``, ``sorted_acts``, ``sorted_dz``.
+    Latent j owns the entries starts[j] … starts[j + 1] of the other arrays: ``rows`` of the output's gradient,
+    where AuxK's n rows follow on the n of the reconstruction, and ``documents``, the same modulo n.
     ``bounds`` (pieces + 1,) cuts the latents into pieces of equal work.
     """
     n_latents = len(starts) - 1
@@ -53,6 +56,7 @@ def sort_by_latent(
                 place = following[indices[r, e]]
                 following[indices[r, e]] = place + 1
                 rows[place] = r
+                documents[place] = r
                 sorted_acts[place] = acts[r, e]
                 sorted_dz[place] = dz[r, e]
     for r in range(n_rows):
@@ -61,6 +65,7 @@ def sort_by_latent(
                 place = following[aux_indices[r, e]]
                 following[aux_indices[r, e]] = place + 1
                 rows[place] = n_rows + r
+                documents[place] = r
                 sorted_acts[place] = aux_acts[r, e]
                 sorted_dz[place] = aux_dz[r, e]
     work = entries + LATENT_COST * n_latents
@@ -75,145 +80,157 @@ def sort_by_latent(
 
 
 @compiled
-def _input_row(row: int, n_rows: int) -> int:
-    """The document of an entry: AuxK's entries are counted on after the n_rows documents."""
-    return row - n_rows if row >= n_rows else row
+def latent_sums(
+    starts: Array,
+    rows: Array,
+    documents: Array,
+    acts: Array,
+    dz: Array,
+    gradient_norms: Array,
+    x_norms: Array,
+    parallel: Array,
+    dlatent_bias: Array,
+) -> float:
+    """What the sorted entries say of each latent without reading a row.
+
+    dlatent_bias[j] = Σ dz; parallel[j] = ⟨dW_dec[j], W_dec[j]⟩ = Σ acts · dz, since dz is the output gradient
+    times W_dec[j]. Returns a number that the squared norm of the gradients of W_enc, W_dec and latent_bias does
+    not exceed: by the triangle inequality a row's norm is at most Σ |factor| · norm of what it multiplies.
+    """
+    zero = acts.dtype.type(0)
+    total = 0.0
+    for j in range(len(starts) - 1):
+        along, bias, decoder, encoder = zero, zero, zero, zero
+        for e in range(starts[j], starts[j + 1]):
+            along += acts[e] * dz[e]
+            bias += dz[e]
+            decoder += acts[e] * gradient_norms[rows[e]]
+            encoder += abs(dz[e]) * x_norms[documents[e]]
+        parallel[j] = along
+        dlatent_bias[j] = bias
+        total += bias * bias + decoder * decoder + encoder * encoder
+    return total
+
+
+@compiled
+def row_gradient(j: int, starts: Array, rows: Array, factors: Array, vectors: Array, gradient: Array) -> None:
+    """gradient = Σ factors · vectors[rows] over the entries of latent j."""
+    first, last = starts[j], starts[j + 1]
+    gradient[:] = vectors.dtype.type(0)
+    add_rows(vectors, rows[first:last], factors[first:last], last - first, gradient)
 
 
 @compiled
 def weight_gradients(
+    first: int, last: int, starts: Array, rows: Array, factors: Array, vectors: Array, gradients: Array
+) -> float:
+    """Squared norm of the gradients of a weight matrix's rows ``first`` … ``last`` − 1.
+
+    They are written into ``gradients`` (n_latents, d_in), unless that has no rows.
+    """
+    gradient = np.empty(vectors.shape[1], vectors.dtype)
+    total = 0.0
+    for j in range(first, last):
+        row_gradient(j, starts, rows, factors, vectors, gradient)
+        squares = vectors.dtype.type(0)
+        for c in range(len(gradient)):
+            squares += gradient[c] * gradient[c]
+        total += squares
+        if gradients.shape[0] > 0:
+            gradients[j] = gradient
+    return total
+
+
+@compiled
+def add_scaled_rows(first: int, last: int, factors: Array, W: Array, sums: Array) -> None:
+    """Add Σ factors[j] · W[j] over the rows ``first`` … ``last`` − 1 to ``sums`` (d_in,)."""
+    for j in range(first, last):
+        w = W[j]
+        for c in range(W.shape[1]):
+            sums[c] += factors[j] * w[c]
+
+
+@compiled
+def adam_row(w: Array, m: Array, v: Array, gradient: Array, along: Any, settings: Array) -> Any:
+    """Clip, project, Adam (Kingma & Ba 2015) and decay of one row ``w``; returns its squared norm.
+
+    ``settings`` holds, in the row's type: clip factor, 1 − β1, β2, 1 − β2, learning rate / (1 − β1ᵗ),
+    1 / √(1 − β2ᵗ), epsilon, decay factor. ``along`` · w is taken off the gradient first.
+    """
+    clip, keep_mean, beta2, keep_square = settings[0], settings[1], settings[2], settings[3]
+    rate, correction, epsilon, decay = settings[4], settings[5], settings[6], settings[7]
+    squares = w.dtype.type(0)
+    for c in range(len(w)):
+        step = (gradient[c] - along * w[c]) * clip
+        m[c] += (step - m[c]) * keep_mean
+        v[c] = v[c] * beta2 + step * step * keep_square
+        w[c] = w[c] * decay - rate * m[c] / (math.sqrt(v[c]) * correction + epsilon)
+        squares += w[c] * w[c]
+    return squares
+
+
+@compiled
+def update_decoder(
     first: int,
     last: int,
     starts: Array,
     rows: Array,
     acts: Array,
-    dz: Array,
-    gradient_tiles: Array,
-    x_tiles: Array,
-    W_enc: Array,
-    dW_dec: Array,
-    dW_enc: Array,
-    parallel: Array,
-    dlatent_bias: Array,
-    dx_sums: Array,
-) -> float:
-    """Gradients of the rows ``first`` … ``last`` − 1 of both weight matrices.
-
-    dW_dec[j] = Σ acts · output gradient;  dW_enc[j] = Σ dz · x;  dlatent_bias[j] = Σ dz;
-    parallel[j] = ⟨dW_dec[j], W_dec[j]⟩ = Σ acts · dz, since dz is the output gradient times W_dec[j].
-    Σ_j dlatent_bias[j] · W_enc[j], the encoder's share of −dpre_bias, is added to ``dx_sums`` (d_in,).
-    Returns the squared norm of these gradients once ``parallel`` is projected out.
-    """
-    n_rows = x_tiles.shape[1]
-    d_in = W_enc.shape[1]
-    zero = W_enc.dtype.type(0)
-    decoder = np.empty(TILE, W_enc.dtype)
-    encoder = np.empty(TILE, W_enc.dtype)
-    sums = np.empty(TILE, W_enc.dtype)
-    total = 0.0
-    for j in range(first, last):
-        along = zero
-        bias = zero
-        for e in range(starts[j], starts[j + 1]):
-            along += acts[e] * dz[e]
-            bias += dz[e]
-        parallel[j] = along
-        dlatent_bias[j] = bias
-        total += bias * bias - along * along
-    for tile in range(x_tiles.shape[0]):
-        start = tile * TILE
-        width = min(TILE, d_in - start)
-        outputs, inputs = gradient_tiles[tile], x_tiles[tile]
-        sums[:] = zero
-        for j in range(first, last):
-            e = starts[j]
-            end = starts[j + 1]
-            decoder[:] = zero
-            encoder[:] = zero
-            while e + 4 <= end:  # four at once: the sums are loaded and stored a quarter as often
-                g0, g1, g2, g3 = (
-                    outputs[rows[e]],
-                    outputs[rows[e + 1]],
-                    outputs[rows[e + 2]],
-                    outputs[rows[e + 3]],
-                )
-                x0, x1, x2, x3 = (
-                    inputs[_input_row(rows[e], n_rows)],
-                    inputs[_input_row(rows[e + 1], n_rows)],
-                    inputs[_input_row(rows[e + 2], n_rows)],
-                    inputs[_input_row(rows[e + 3], n_rows)],
-                )
-                a0, a1, a2, a3 = acts[e], acts[e + 1], acts[e + 2], acts[e + 3]
-                b0, b1, b2, b3 = dz[e], dz[e + 1], dz[e + 2], dz[e + 3]
-                for c in range(TILE):
-                    decoder[c] += a0 * g0[c] + a1 * g1[c] + a2 * g2[c] + a3 * g3[c]
-                for c in range(TILE):
-                    encoder[c] += b0 * x0[c] + b1 * x1[c] + b2 * x2[c] + b3 * x3[c]
-                e += 4
-            while e < end:
-                g0, x0, a0, b0 = outputs[rows[e]], inputs[_input_row(rows[e], n_rows)], acts[e], dz[e]
-                for c in range(TILE):
-                    decoder[c] += a0 * g0[c]
-                for c in range(TILE):
-                    encoder[c] += b0 * x0[c]
-                e += 1
-            norm = zero
-            for c in range(TILE):
-                norm += decoder[c] * decoder[c] + encoder[c] * encoder[c]
-            total += norm
-            out_dec, out_enc, weights = dW_dec[j], dW_enc[j], W_enc[j]
-            for c in range(width):
-                out_dec[start + c] = decoder[c]
-                out_enc[start + c] = encoder[c]
-            bias = dlatent_bias[j]
-            if bias != zero:
-                for c in range(width):
-                    sums[c] += bias * weights[start + c]
-        for c in range(width):
-            dx_sums[start + c] += sums[c]
-    return total
-
-
-@compiled
-def adam_rows(
-    first: int,
-    last: int,
+    output_gradient: Array,
     W: Array,
     adam_mean: Array,
     adam_square: Array,
-    gradient: Array,
     parallel: Array,
-    unit: bool,
+    settings: Array,
+) -> None:
+    """Gradient, projection, clipping, Adam and renormalisation of W_dec's rows ``first`` … ``last`` − 1.
+
+    dW_dec[j] = Σ acts · output_gradient lives only in cache. ``settings`` as in ``adam_row``.
+    """
+    gradient = np.empty(W.shape[1], W.dtype)
+    one = W.dtype.type(1)
+    for j in range(first, last):
+        row_gradient(j, starts, rows, acts, output_gradient, gradient)
+        w = W[j]
+        squares = adam_row(w, adam_mean[j], adam_square[j], gradient, parallel[j], settings)
+        shrink = one / math.sqrt(squares)
+        for c in range(len(w)):
+            w[c] *= shrink
+
+
+@compiled
+def update_encoder(
+    first: int,
+    last: int,
+    starts: Array,
+    documents: Array,
+    dz: Array,
+    x: Array,
+    W: Array,
+    adam_mean: Array,
+    adam_square: Array,
+    dlatent_bias: Array,
     settings: Array,
     rounded: Array,
     norms: Array,
+    dx_sums: Array,
 ) -> None:
-    """Clip, project, Adam (Kingma & Ba 2015), decay and renormalise rows ``first`` … ``last`` − 1 of W.
+    """Gradient, clipping, Adam, decay and bfloat16 shadow of W_enc's rows ``first`` … ``last`` − 1.
 
-    One sweep of memory. ``settings`` holds, in W's type: clip factor, 1 − β1, β2, 1 − β2,
-    learning rate / (1 − β1ᵗ), 1 / √(1 − β2ᵗ), epsilon, decay factor. With ``unit`` the component
-    ``parallel`` of each row's gradient along the row is removed first and the row has norm 1 afterwards.
-    ``rounded`` (n, d_in) uint16 and ``norms`` (n, 2) are kept as by ``round_rows``, or have shape (0, 0).
+    dW_enc[j] = Σ dz · x. Σ_j dlatent_bias[j] · W_enc[j] before the update, the encoder's share of −dpre_bias,
+    is added to ``dx_sums`` (d_in,). ``norms`` (n, 2) and ``rounded`` (n, d_in) uint16 are kept as by
+    ``round_rows``; ``rounded`` may have shape (0, 0).
     """
-    d_in = W.shape[1]
-    clip, keep_mean, beta2, keep_square = settings[0], settings[1], settings[2], settings[3]
-    rate, correction, epsilon, decay = settings[4], settings[5], settings[6], settings[7]
-    one = W.dtype.type(1)
+    gradient = np.empty(W.shape[1], W.dtype)
+    zero = W.dtype.type(0)
     for j in range(first, last):
-        w, m, v, g = W[j], adam_mean[j], adam_square[j], gradient[j]
-        along = parallel[j] if unit else W.dtype.type(0)
-        norm = W.dtype.type(0)
-        for c in range(d_in):
-            step = (g[c] - along * w[c]) * clip
-            m[c] += (step - m[c]) * keep_mean
-            v[c] = v[c] * beta2 + step * step * keep_square
-            w[c] = w[c] * decay - rate * m[c] / (math.sqrt(v[c]) * correction + epsilon)
-            norm += w[c] * w[c]
-        if unit:
-            shrink = one / math.sqrt(norm)
-            for c in range(d_in):
-                w[c] *= shrink
+        row_gradient(j, starts, documents, dz, x, gradient)
+        w, bias = W[j], dlatent_bias[j]
+        if bias != zero:
+            for c in range(len(w)):
+                dx_sums[c] += bias * w[c]
+        squares = adam_row(w, adam_mean[j], adam_square[j], gradient, zero, settings)
         if rounded.shape[0] > 0:
             squares, lost = round_row(w, w.view(np.uint32), rounded[j])
-            norms[j, 0] = math.sqrt(squares)
             norms[j, 1] = math.sqrt(lost)
+        norms[j, 0] = math.sqrt(squares)

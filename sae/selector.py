@@ -78,25 +78,30 @@ class Selector:
         self.block_length = topk.block_length(len(W_enc), k)
         self.uncertain_rows = 0
         self._buffer = Buffers(W_enc.dtype.type)
-        self.no_shadow = np.zeros((0, 0), np.uint16), np.zeros((0, 0), np.float32)
-        self.shadow = self.no_shadow
-        """W_enc's bfloat16 bits (n, d_in) and its rows' norms (n, 2), as ``kernels.round_rows`` writes them;
-        whoever changes W_enc keeps them up to date."""
-        self._largest_norms = np.zeros(2, np.float32)
+        self.shadow = np.zeros((0, 0), np.uint16), np.zeros((len(W_enc), 2), W_enc.dtype)
+        """W_enc's bfloat16 bits (n, d_in), which are not there without a screen, and its rows' norms (n, 2), as
+        ``kernels.round_rows`` writes them; whoever changes W_enc keeps them up to date."""
+        self._largest_norms = np.zeros(2, W_enc.dtype)
         if screen:
-            self.shadow = np.empty(W_enc.shape, np.uint16), np.empty((len(W_enc), 2), np.float32)
+            self.shadow = np.empty(W_enc.shape, np.uint16), self.shadow[1]
             self.round_weights()
 
     def round_weights(self) -> None:
-        """Make the bfloat16 shadow of W_enc anew."""
+        """Make the bfloat16 shadow of W_enc and the norms anew."""
         if self.screen:
             kernels.round_rows(self.W_enc, *self.shadow)
-            self.refresh()
+        else:
+            self.shadow[1][:, 0] = np.linalg.norm(self.W_enc, axis=1)
+        self.refresh()
 
     def refresh(self) -> None:
         """Take note of changed norms in the shadow; before the pieces of a batch."""
-        if self.screen:
-            self._largest_norms = self.shadow[1].max(axis=0)
+        self._largest_norms = self.shadow[1].max(axis=0)
+
+    @property
+    def largest_norm(self) -> float:
+        """Largest norm of W_enc's rows at the last ``refresh``."""
+        return float(self._largest_norms[0])
 
     def multiply(self, x: Array, threads: int | None = 1) -> Screened | None:
         """The screen's product for a batch ``x`` (n, d_in), shared out over threads; None without a screen."""

@@ -46,6 +46,8 @@ def assert_gradients_equal(reference, fast, x, noise, tolerance):
             getattr(gradients, name), expected, atol=tolerance * max(1, abs(expected).max()), err_msg=name
         )
     np.testing.assert_array_equal(fast.since_active, reference.since_active.numpy())
+    batch, entries, _ = fast._see(x, noise)
+    assert gradients.norm <= fast._norm_bound(batch, entries)
     along = (reference.sae.W_dec.grad * reference.sae.W_dec).sum(1).detach().numpy()
     np.testing.assert_allclose(gradients.parallel, along, atol=tolerance * 10)
 
@@ -96,10 +98,12 @@ def test_float32_gradients_are_those_of_autograd(screen):
     assert_gradients_equal(reference, fast, x, None, 1e-6)
 
 
-def test_steps_equal_autograd_with_every_option():
+@pytest.mark.parametrize("clip_norm", [0.05, 1.0, 10.0])
+def test_steps_equal_autograd_with_every_option(clip_norm):
+    """With gradients that are clipped, that a bound says may be clipped, and that it says are not."""
     rng = np.random.default_rng(4)
     config = SAEConfig(40, 90, 4)
-    train_config = TrainConfig(10, input_noise=0.4, encoder_decay=2.0, clip_norm=0.05)
+    train_config = TrainConfig(10, input_noise=0.4, encoder_decay=2.0, clip_norm=clip_norm)
     parameters = random_parameters(rng, 40, 90)
     reference, fast = pair(config, train_config, parameters, np.zeros(90, np.int64), 150)
     for step in range(10):

@@ -1,0 +1,170 @@
+"""What a batch says to the CPU training step before any weight changes: selection, reconstruction, AuxK."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sae import kernels
+from sae.config import SAEConfig
+from sae.crew import share
+from sae.data import Standardisation, normal_quantiles
+from sae.loss import NO_VARIANCE
+from sae.selector import Buffers, Selector
+
+Array = npt.NDArray[Any]
+Noise = npt.NDArray[np.uint16] | None
+
+CHUNK_ROWS = 256
+"""Documents of one piece of work that holds a float32 product, which is faster the larger it is."""
+SCREENED_CHUNK_ROWS = 128
+"""The same where the product is done beforehand: small pieces end together."""
+
+
+@dataclass
+class Aux:
+    """AuxK of one batch: entries (n, n_aux) of dead latents, and the loss before its weight."""
+
+    acts: Array
+    indices: Array
+    dz: Array
+    loss: float
+
+
+@dataclass
+class Batch:
+    """Views of buffers that the next batch writes over."""
+
+    x: Array
+    """(n, d_in): what the encoder sees, less pre_bias."""
+    x_norms: Array
+    """(n,)"""
+    gradient: Array
+    """(2n, d_in): gradient of the reconstruction's output, then of AuxK's, which need not be there."""
+    gradient_norms: Array
+    """(2n,)"""
+    sums: Array
+    """(d_in,): the first n rows of ``gradient`` summed over documents."""
+    acts: Array
+    indices: Array
+    dz: Array
+    """(n, k): selected entries, and the loss's gradient for each."""
+    fvu: float
+
+
+class BatchPass:
+    """The part of a step that goes document by document.
+
+    ``weights`` are kept, not copied, and read in every call; ``normaliser``: MSE of predicting the mean.
+    """
+
+    def __init__(
+        self,
+        config: SAEConfig,
+        weights: dict[str, Array],
+        selector: Selector,
+        buffer: Buffers,
+        standardisation: Standardisation,
+        noise: float,
+        normaliser: float,
+    ) -> None:
+        dtype = buffer.dtype
+        self.config, self.weights, self.selector = config, weights, selector
+        self._buffer, self.dtype, self.normaliser = buffer, dtype, normaliser
+        self.noise = dtype(noise)
+        self.mean = standardisation.mean.astype(dtype)
+        self.inverse_scale = dtype(np.float32(1 / standardisation.scale))
+        self.quantiles = normal_quantiles().astype(dtype)
+        self._no_codes = np.zeros((0, 0), np.uint16)
+
+    def _chunks(self, n: int) -> list[slice]:
+        rows = SCREENED_CHUNK_ROWS if self.selector.screen else CHUNK_ROWS
+        return [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
+
+    def __call__(self, rows: Array, noise: Noise, threads: int) -> Batch:
+        """Raw embeddings ``rows`` (n, d_in), ``noise`` (n, d_in) codes into normal_quantiles."""
+        n, d_in = rows.shape
+        rows = np.ascontiguousarray(rows, self.dtype)
+        weights, buffer, k = self.weights, self._buffer, self.config.k
+        z, x = buffer("z", (n, d_in)), buffer("x", (n, d_in))
+        gradient, gradient_norms = buffer("gradient", (2 * n, d_in)), buffer("gradient_norms", (2 * n,))
+        x_norms, acts, dz = buffer("x_norms", (n,)), buffer("acts", (n, k)), buffer("dz", (n, k))
+        indices = buffer("indices", (n, k), np.int32)
+        chunks = self._chunks(n)
+        squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
+        factor = self.dtype(2 / (n * d_in * self.normaliser))
+        self.selector.refresh()
+
+        def prepare(piece: int) -> None:
+            chunk = chunks[piece]
+            kernels.prepare_rows(
+                rows[chunk], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[chunk],
+                self.quantiles, self.noise, weights["pre_bias"], z[chunk], x[chunk], x_norms[chunk],
+            )  # fmt: skip
+
+        share(prepare, len(chunks), threads)
+        screened = self.selector.multiply(x, threads)
+
+        def documents(piece: int) -> None:
+            chunk = chunks[piece]
+            self.selector.select(x[chunk], acts[chunk], indices[chunk], screened and screened[chunk])
+            squares[piece] = kernels.decode_rows(
+                acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
+                factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
+            )  # fmt: skip
+
+        share(documents, len(chunks), threads)
+        fvu = float(squares.sum()) / (n * d_in * self.normaliser)
+        return Batch(x, x_norms, gradient, gradient_norms, sums.sum(axis=0), acts, indices, dz, fvu)
+
+    def aux_k(self, batch: Batch, dead: npt.NDArray[np.int64], threads: int) -> Aux:
+        """The latents ``dead`` rebuild the residual; the gradient of that is written into ``batch.gradient``."""
+        n, d_in = batch.x.shape
+        nothing = Aux(
+            np.zeros((n, 0), self.dtype), np.zeros((n, 0), np.int32), np.zeros((n, 0), self.dtype), 0
+        )
+        if not len(dead) or not self.config.aux_alpha:
+            return nothing
+        residual = self._buffer("residual", (n, d_in))
+        chunks = self._chunks(n)
+        squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
+        back = self.dtype(-n * d_in * self.normaliser / 2)
+
+        def untwist(piece: int) -> None:
+            chunk = chunks[piece]
+            squares[piece] = kernels.scale_rows(batch.gradient[chunk], back, residual[chunk], sums[piece])
+
+        share(untwist, len(chunks), threads)
+        mean_square = float(squares.sum()) / (n * d_in)
+        mean = sums.sum(axis=0) / self.dtype(n)
+
+        def centre(piece: int) -> None:
+            squares[piece] = kernels.centred_squares(residual[chunks[piece]], mean)
+
+        share(centre, len(chunks), threads)
+        variance = float(squares.sum()) / (n * d_in)
+        if variance <= NO_VARIANCE * mean_square:
+            return nothing
+        n_aux = min(self.config.n_aux, len(dead))
+        acts, dz = self._buffer("aux_acts", (n, n_aux)), self._buffer("aux_dz", (n, n_aux))
+        indices = self._buffer("aux_indices", (n, n_aux), np.int32)
+        latents = dead.astype(np.int32)
+        among_dead = Selector(
+            self.weights["W_enc"][dead], self.weights["latent_bias"][dead], n_aux, screen=False
+        )
+        factor = self.dtype(self.config.aux_alpha * 2 / (n * d_in * variance))
+        no_bias = np.zeros(d_in, self.dtype)
+        gradient, gradient_norms = batch.gradient[n:], batch.gradient_norms[n:]
+
+        def documents(piece: int) -> None:
+            chunk = chunks[piece]
+            among_dead.select(batch.x[chunk], acts[chunk], indices[chunk])
+            indices[chunk] = latents[indices[chunk]]
+            squares[piece] = kernels.decode_rows(
+                acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,
+                factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
+            )  # fmt: skip
+
+        share(documents, len(chunks), threads)
+        return Aux(acts, indices, dz, float(squares.sum()) / (n * d_in * variance))
