@@ -4,20 +4,21 @@ C = AᵀA with A the one-hot activations (n_documents × n_latents); D = BᵀB w
 feature's column scaled to unit length (O'Neill et al. 2024, section on feature families).
 """
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
+from sae import cooccurrence_kernels as kernels
 from sae.crew import share
-from sae.jit import compiled
 
-FEATURES_AT_ONCE = 32
-"""Features of one piece of work: small, since features are active in very different numbers of documents."""
-PIECES_AT_ONCE = 16
-"""Pieces counted before their rows are handed on."""
+ROWS_OF_PIECE = 32
+"""Features of one piece of work: few, since features are active in very different numbers of documents."""
+DOCUMENTS_OF_PIECE = 8192
+"""Documents sorted in one piece: their entries fit into a core's cache."""
+ROWS_OF_BLOCK = 512
+"""Features counted, with all that come after them, before their rows are handed on."""
 
 
 @dataclass(frozen=True)
@@ -59,104 +60,122 @@ def cooccurrence(latents: sp.csr_matrix, threads: int | None = None) -> Cooccurr
 
 
 def cooccurrence_rows(latents: sp.csr_matrix, threads: int | None = None) -> Iterator[Cooccurrence]:
-    """The same in parts of 32 rows, in order; beside the latents, by document and by feature, only one is held.
+    """The same in parts of 32 rows, in order; ``latents`` are let go before they are counted.
 
-    For each document of a feature the features active in it are counted, into an array that stays in a core's
-    cache: time grows with n_documents · k², not with n_latents.
+    A pair is counted once, in the row of its lower feature: for each document of a feature the features that
+    come after it there, into an array that stays in a core's cache. Time grows with n_documents · k², not with
+    n_latents. Counted pairs wait in tiles of 512 × 512 until the rows of both features are handed on, at most a
+    quarter of all at once.
     """
     n_latents = latents.shape[1]
-    squares = np.bincount(latents.indices, np.square(latents.data), n_latents)
-    shrink = (1 / np.maximum(np.sqrt(squares), 1e-30)).astype(np.float32)
-    active = latents.indices.astype(np.uint16 if n_latents <= 2**16 else np.int32)
-    document_offsets = latents.indptr
-    acts = latents.data * shrink[active]  # each feature's column has unit length now
-    feature_offsets = np.zeros(n_latents + 1, np.int64)
-    np.cumsum(np.bincount(active, minlength=n_latents), out=feature_offsets[1:])
-    documents, own_acts = np.empty(len(active), np.int32), np.empty(len(active), np.float32)
-    _by_feature(document_offsets, active, acts, feature_offsets.copy(), documents, own_acts)
-    by_feature = (feature_offsets, documents, own_acts)
-    by_document = (document_offsets, active, acts)
-    scratch: dict[int, tuple[np.ndarray, ...]] = {}
-    for start in range(0, n_latents, FEATURES_AT_ONCE * PIECES_AT_ONCE):
-        stop = min(start + FEATURES_AT_ONCE * PIECES_AT_ONCE, n_latents)
-        firsts = range(start, stop, FEATURES_AT_ONCE)
+    tiles = _Tiles(_Entries(latents, threads))
+    del latents
+    for start in range(0, n_latents, ROWS_OF_BLOCK):
+        stop = min(start + ROWS_OF_BLOCK, n_latents)
+        firsts = range(start, stop, ROWS_OF_PIECE)
         found: list[Cooccurrence | None] = [None] * len(firsts)
 
-        def piece(number: int, firsts: range = firsts, stop: int = stop, found: list = found) -> None:
-            first = firsts[number]
-            last = min(first + FEATURES_AT_ONCE, stop)
-            thread = threading.get_ident()
-            if thread not in scratch:
-                scratch[thread] = _most_rows(n_latents)
-            rows = scratch[thread]
-            offsets = np.zeros(last - first + 1, np.int64)
-            m = _count_rows(first, last, *by_feature, *by_document, offsets, *rows)
-            found[number] = Cooccurrence(offsets, *(array[:m].copy() for array in rows))
+        def count(number: int, firsts: range = firsts) -> None:
+            tiles.count(firsts[number])
 
-        share(piece, len(firsts), threads)
+        def hand_on(number: int, firsts: range = firsts, found: list = found) -> None:
+            found[number] = _compressed(tiles.rows(firsts[number]))
+
+        tiles.open(start)
+        share(count, len(firsts), threads)
+        share(hand_on, len(firsts), threads)
+        tiles.close(start)
         yield from (part for part in found if part)
 
 
-def _most_rows(n_latents: int) -> tuple[np.ndarray, ...]:
-    """Room for the rows of one piece if all features are active together."""
-    most = FEATURES_AT_ONCE * n_latents
-    return np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.float32)
+class _Entries:
+    """Active entries twice: by document, in order of feature, and by feature, in order of document.
 
-
-@compiled
-def _by_feature(
-    document_offsets: np.ndarray,
-    active: np.ndarray,
-    acts: np.ndarray,
-    following: np.ndarray,
-    documents: np.ndarray,
-    own_acts: np.ndarray,
-) -> None:
-    """Counting sort of the entries by feature; ``following`` starts as each feature's first place."""
-    for document in range(len(document_offsets) - 1):
-        for at in range(document_offsets[document], document_offsets[document + 1]):
-            place = following[active[at]]
-            following[active[at]] = place + 1
-            documents[place] = document
-            own_acts[place] = acts[at]
-
-
-@compiled
-def _count_rows(
-    first: int,
-    last: int,
-    feature_offsets: np.ndarray,
-    documents: np.ndarray,
-    own_acts: np.ndarray,
-    document_offsets: np.ndarray,
-    active: np.ndarray,
-    acts: np.ndarray,
-    offsets: np.ndarray,
-    features: np.ndarray,
-    counts: np.ndarray,
-    similarities: np.ndarray,
-) -> int:
-    """Rows ``first`` … ``last`` − 1 of C and D one after the other; returns how many entries they have.
-
-    ``acts`` are scaled to columns of unit length, so an entry of D is a cosine, at most 1: one float64 number
-    holds 2 · count + cosine, for half the memory traffic of two. At a count of a million, 31 bits are left.
+    features (m,) unsigned and acts float32 (m,) by document, acts scaled so that each feature's have length 1;
+    feature_offsets int64 (n_latents + 1,); of each entry by feature its place int32 (m,) among those by document,
+    and how many of its document come after it there (m,) unsigned.
     """
-    n_latents = len(feature_offsets) - 1
-    both = np.zeros(n_latents, np.float64)
-    entry = 0
-    for i in range(first, last):
-        for at in range(feature_offsets[i], feature_offsets[i + 1]):
-            own = np.float64(own_acts[at])
-            for other in range(document_offsets[documents[at]], document_offsets[documents[at] + 1]):
-                both[active[other]] += 2.0 + own * np.float64(acts[other])
-        both[i] = 0.0
-        for j in range(n_latents):
-            if both[j] > 0.0:
-                count = np.int32(both[j] * 0.5)
-                features[entry] = j
-                counts[entry] = count
-                similarities[entry] = both[j] - 2.0 * count
-                entry += 1
-            both[j] = 0.0
-        offsets[i - first + 1] = entry
-    return entry
+
+    def __init__(self, latents: sp.csr_matrix, threads: int | None) -> None:
+        (n_documents, n_latents), m = latents.shape, latents.nnz
+        small = np.uint16 if n_latents <= 2**16 else np.uint32
+        self.features, self.acts = np.empty(m, small), np.empty(m, np.float32)
+        self.feature_offsets = np.zeros(n_latents + 1, np.int64)
+        np.cumsum(np.bincount(latents.indices, minlength=n_latents), out=self.feature_offsets[1:])
+        self.places, self.after = np.empty(m, np.int32), np.empty(m, small)
+        documents, own_acts = np.empty(m, np.int32), np.empty(m, np.float32)
+        next_of = self.feature_offsets[:-1].copy()
+        kernels.by_feature(latents.indptr, latents.indices, latents.data, next_of, documents, own_acts)
+        kernels.scale(self.feature_offsets, own_acts)
+        document_offsets = latents.indptr.astype(np.int64)
+        firsts = range(0, n_documents, DOCUMENTS_OF_PIECE)
+
+        def sort_back(number: int) -> None:
+            first = firsts[number]
+            last = min(first + DOCUMENTS_OF_PIECE, n_documents)
+            kernels.by_document(
+                first, last, document_offsets, self.feature_offsets, documents, own_acts,
+                self.features, self.acts, self.places, self.after,
+            )  # fmt: skip
+
+        share(sort_back, len(firsts), threads)
+
+
+class _Tiles:
+    """2 · count + cosine, float64, of features i < j: tile (I, J) has a row for each i of block I, a column for
+    each j of block J, blocks named by their first feature."""
+
+    def __init__(self, entries: _Entries) -> None:
+        self.entries = entries
+        self.n_latents = len(entries.feature_offsets) - 1
+        self.blocks = range(0, self.n_latents, ROWS_OF_BLOCK)
+        self.held: dict[tuple[int, int], np.ndarray] = {}
+
+    def open(self, block: int) -> None:
+        """Make room for a block's features and those that come after."""
+        height = min(ROWS_OF_BLOCK, self.n_latents - block)
+        for later in self.blocks[block // ROWS_OF_BLOCK :]:
+            self.held[block, later] = np.empty((height, min(ROWS_OF_BLOCK, self.n_latents - later)))
+
+    def count(self, first: int) -> None:
+        """Fill the rows of the piece of features that begins with ``first``."""
+        entries, block = self.entries, first - first % ROWS_OF_BLOCK
+        last = min(first + ROWS_OF_PIECE, self.n_latents)
+        rows = np.zeros((last - first, self.n_latents - block))
+        kernels.count_rows(
+            first, last, block, entries.features, entries.acts, entries.feature_offsets,
+            entries.places, entries.after, rows,
+        )  # fmt: skip
+        for later in self.blocks[block // ROWS_OF_BLOCK :]:
+            into = self.held[block, later][first - block : last - block]
+            into[:] = rows[:, later - block : later - block + ROWS_OF_BLOCK]
+
+    def rows(self, first: int) -> np.ndarray:
+        """Whole rows (rows, n_latents) of the piece that begins with ``first``, its own and all before it counted."""
+        block = first - first % ROWS_OF_BLOCK
+        rows = np.empty((min(ROWS_OF_PIECE, self.n_latents - first), self.n_latents))
+        for other in self.blocks:
+            into = rows[:, other : other + ROWS_OF_BLOCK]
+            if other < block:
+                kernels.transpose(self.held[other, block], first - block, into)
+            elif other == block:
+                kernels.mirror(self.held[block, block], first - block, into)
+            else:
+                into[:] = self.held[block, other][first - block : first - block + len(rows)]
+        return rows
+
+    def close(self, block: int) -> None:
+        """Let go of what only this block's rows needed."""
+        for other in self.blocks[: block // ROWS_OF_BLOCK + 1]:
+            del self.held[other, block]
+
+
+def _compressed(rows: np.ndarray) -> Cooccurrence:
+    """What is above 0 in ``rows`` (rows, n_latents) of 2 · count + cosine."""
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(np.count_nonzero(rows, axis=1), out=offsets[1:])
+    m = int(offsets[-1])
+    features, counts = np.empty(m, np.int32), np.empty(m, np.int32)
+    similarities = np.empty(m, np.float32)
+    kernels.split(rows, features, counts, similarities)
+    return Cooccurrence(offsets, features, counts, similarities)

@@ -1,30 +1,47 @@
 """C and D against dense products."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.cooccurrence import active_entries, cooccurrence
+from sae.cooccurrence import ROWS_OF_BLOCK, Cooccurrence, active_entries, cooccurrence
+
+
+def random_latents(
+    rng: np.random.Generator, n_documents: int, n_latents: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    indices = rng.permuted(np.tile(np.arange(n_latents, dtype=np.int32), (n_documents, 1)), axis=1)[:, :k]
+    return np.maximum(rng.normal(0.5, 1, indices.shape), 0).astype(np.float16), indices
+
+
+def assert_equals_the_dense_products(
+    found: Cooccurrence, acts: np.ndarray, indices: np.ndarray, n_latents: int
+) -> None:
+    dense = np.zeros((len(acts), n_latents))
+    np.put_along_axis(dense, indices, acts.astype(np.float64), axis=1)
+    counts = np.rint((dense > 0).T.astype(np.float64) @ (dense > 0)).astype(int)
+    np.fill_diagonal(counts, 0)
+    lengths = np.maximum(np.linalg.norm(dense, axis=0), 1e-30)
+    similarities = (dense / lengths).T @ (dense / lengths)
+    rows, features = np.nonzero(counts)
+    np.testing.assert_array_equal(np.repeat(np.arange(n_latents), np.diff(found.offsets)), rows)
+    np.testing.assert_array_equal(found.features, features)
+    np.testing.assert_array_equal(found.counts, counts[rows, features])
+    np.testing.assert_allclose(found.similarities, similarities[rows, features], rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 60), st.integers(2, 30), st.integers(1, 6), st.integers(0, 2**32 - 1))
+@given(st.integers(0, 60), st.integers(2, 30), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_equals_the_dense_products(n_documents: int, n_latents: int, k: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    k = min(k, n_latents)
-    indices = np.stack([rng.choice(n_latents, k, replace=False) for _ in range(n_documents)]).astype(np.int32)
-    acts = np.maximum(rng.normal(0.5, 1, (n_documents, k)), 0).astype(np.float16)
-    dense = np.zeros((n_documents, n_latents))
-    np.put_along_axis(dense, indices, acts.astype(np.float64), axis=1)
-
+    acts, indices = random_latents(np.random.default_rng(seed), n_documents, n_latents, min(k, n_latents))
     found = cooccurrence(active_entries(acts, indices, n_latents))
+    assert_equals_the_dense_products(found, acts, indices, n_latents)
 
-    counts = ((dense > 0).T.astype(int) @ (dense > 0)).astype(int)
-    lengths = np.maximum(np.linalg.norm(dense, axis=0), 1e-30)
-    similarities = (dense / lengths).T @ (dense / lengths)
-    for i in range(n_latents):
-        row = slice(found.offsets[i], found.offsets[i + 1])
-        partners = [j for j in range(n_latents) if j != i and counts[i, j]]
-        assert found.features[row].tolist() == partners
-        assert found.counts[row].tolist() == counts[i, partners].tolist()
-        np.testing.assert_allclose(found.similarities[row], similarities[i, partners], rtol=1e-5, atol=1e-6)
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_several_blocks_and_more_active_features_than_a_row_in_cache(threads: int) -> None:
+    n_latents = 2 * ROWS_OF_BLOCK + 45
+    acts, indices = random_latents(np.random.default_rng(0), 300, n_latents, 90)
+    found = cooccurrence(active_entries(acts, indices, n_latents), threads)
+    assert_equals_the_dense_products(found, acts, indices, n_latents)
