@@ -1,6 +1,6 @@
 """Stage: encode every document with a trained SAE; write the latents by document and by feature."""
 
-from functools import lru_cache
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import write_group
-from sae.encode import Weights, encode
+from sae.fast_encode import FastEncoder
 from sae.statistics import invert
 from sae.weights import read_weights
 
@@ -28,7 +28,9 @@ def run(work: Work) -> dict[str, Any]:
     top_acts = np.empty((n_documents, weights.k), np.float16)
     top_indices = np.empty((n_documents, weights.k), np.int32)
     starts = range(0, n_documents, _ROWS_AT_ONCE)
-    parts = work.chunks.map(encoded, [(str(embedded), str(trained), start) for start in starts])
+    threads = 1 if work.chunks.spread else None  # a cluster has a worker for each processor
+    calls = [(str(embedded), str(trained), start, threads) for start in starts]
+    parts = work.chunks.map(encoded, calls)
     for start, part in zip(starts, parts, strict=True):
         rows = slice(start, start + _ROWS_AT_ONCE)
         top_acts[rows], top_indices[rows] = part
@@ -39,9 +41,11 @@ def run(work: Work) -> dict[str, Any]:
     return {}
 
 
-def encoded(embeddings: str, sae: str, start: int) -> tuple[np.ndarray, np.ndarray]:
+def encoded(
+    embeddings: str, sae: str, start: int, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """``top_acts`` float16 and ``top_indices`` int32 (rows, k) of the rows from ``start`` on: one chunk."""
-    top_acts, top_indices = encode(_embeddings(embeddings)[start : start + _ROWS_AT_ONCE], _weights(sae))
+    top_acts, top_indices = _encoder(sae, threads)(_embeddings(embeddings)[start : start + _ROWS_AT_ONCE])
     return top_acts.astype(np.float16), top_indices
 
 
@@ -49,7 +53,12 @@ def _embeddings(path: str) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-@lru_cache(maxsize=1)
-def _weights(path: str) -> Weights:
-    """Read once for many chunks; a stage's output never changes."""
-    return read_weights(Path(path))
+_last = threading.local()
+
+
+def _encoder(path: str, threads: int | None) -> FastEncoder:
+    """Made once a thread for many chunks; a stage's output never changes."""
+    if getattr(_last, "made_of", None) != (path, threads):
+        _last.encoder, _last.made_of = FastEncoder(read_weights(Path(path)), threads=threads), (path, threads)
+    encoder: FastEncoder = _last.encoder
+    return encoder

@@ -19,7 +19,7 @@ from build.work import Target, Work
 from sae import schema
 from sae.arrays import write_table
 from sae.config import SAEConfig, TrainConfig
-from sae.encode import Weights, encode
+from sae.encode import Weights
 from sae.grid_cosines import grid_cosines
 from sae.progress import Progress
 from sae.scaling import fit_power_law, frontier, window_means
@@ -133,9 +133,11 @@ def _kept(scratch: Path, k: int, n_latents: int) -> Path:
 
 def activity(embeddings: np.ndarray, weights: Weights) -> dict[str, float | None]:
     """Mean log10 density over live latents and mean activation over active entries, of all documents."""
-    counts, total = np.zeros(weights.n_latents, np.int64), 0.0
+    from sae.fast_encode import FastEncoder  # torch is loaded only when something is trained
+
+    encode, counts, total = FastEncoder(weights), np.zeros(weights.n_latents, np.int64), 0.0
     for start in range(0, len(embeddings), _ROWS_AT_ONCE):
-        top_acts, top_indices = encode(embeddings[start : start + _ROWS_AT_ONCE], weights)
+        top_acts, top_indices = encode(embeddings[start : start + _ROWS_AT_ONCE])
         counts += np.bincount(top_indices[top_acts > 0], minlength=weights.n_latents)
         total += float(top_acts.sum(dtype=np.float64))
     live = counts[counts > 0]

@@ -12,7 +12,7 @@ from build.work import Target, Work
 from sae import schema
 from sae.arrays import write_table
 from sae.config import SAEConfig, TrainConfig
-from sae.encode import Weights, decode, encode
+from sae.encode import Weights, decode
 from sae.errors import UserError
 from sae.weights import write_weights
 
@@ -86,11 +86,14 @@ def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
     """
     if len(rows) < 2:
         return float("nan")
+    from sae.fast_encode import FastEncoder  # torch is loaded only when something is trained
+
+    encode = FastEncoder(weights)
     error = squares = 0.0
     total = np.zeros(weights.d_in)
     for start in range(0, len(rows), 4096):
         x = np.asarray(embeddings[rows[start : start + 4096]], np.float32)
-        error += float(np.square(decode(*encode(x, weights), weights) - x).sum(dtype=np.float64))
+        error += float(np.square(decode(*encode(x), weights) - x).sum(dtype=np.float64))
         centred = (x - weights.mean).astype(np.float64)
         squares += float(np.square(centred).sum())
         total += centred.sum(axis=0)

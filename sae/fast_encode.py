@@ -1,4 +1,7 @@
-"""Encoding a corpus with the training step's selection: the same latents as ``sae.encode``, several times faster."""
+"""Encoding a corpus with the training step's selection: what ``sae.encode`` selects, several times faster.
+
+Builds encode with this; pages, which encode single queries and do without torch and numba, with ``sae.encode``.
+"""
 
 from typing import Any
 
@@ -15,13 +18,11 @@ class FastEncoder:
     """Encodes raw embeddings with ``weights``, which must not change.
 
     ``screen``: select by a bfloat16 product and compute the candidates again in float32, None where the
-    processor has bfloat16 units. ``threads``: None for all processors; no result depends on it. ValueError for
-    weights with a threshold (BatchTopK), which it does not apply.
+    processor has bfloat16 units. ``threads``: None for all processors; no result depends on it. One encoder serves
+    one thread at a time.
     """
 
     def __init__(self, weights: Weights, screen: bool | None = None, threads: int | None = None) -> None:
-        if weights.threshold > 0:
-            raise ValueError("weights with a threshold are encoded by sae.encode.encode")
         self.weights, self.threads = weights, threads
         use_screen = has_bfloat16_units() if screen is None else screen
         W_enc = np.ascontiguousarray(weights.W_enc, np.float32)
@@ -57,8 +58,11 @@ class FastEncoder:
 
         share(centre, len(parts), self.threads)
         self.selector.select_batch(x, top_acts, top_indices, self.threads)
-        share(
-            lambda number: order_rows(top_acts[parts[number]], top_indices[parts[number]]),
-            len(parts),
-            self.threads,
-        )
+
+        def finish(number: int) -> None:
+            part = parts[number]
+            order_rows(top_acts[part], top_indices[part])
+            if weights.threshold > 0:
+                top_acts[part][top_acts[part] < np.float32(weights.threshold)] = 0
+
+        share(finish, len(parts), self.threads)

@@ -276,12 +276,9 @@ def train(
     learnt = {name: torch.from_numpy(array) for name, array in vars(best or stepper.parameters()).items()}
     sae.load_state_dict(learnt, assign=True)  # the arrays themselves: nothing trains them any more
     if sae_config.batch_topk:
-        chosen = (
-            evaluated
-            if len(evaluated) >= LEAST_TO_CALIBRATE
-            else trained[:: -(-len(trained) // MOST_TO_CALIBRATE)]
-        )
-        sae.threshold = _calibrated(sae, standardisation, read_rows(embeddings, chosen[:MOST_TO_CALIBRATE]))
+        chosen = evaluated if len(evaluated) >= LEAST_TO_CALIBRATE else trained
+        evenly = chosen[:: -(-len(chosen) // MOST_TO_CALIBRATE)]  # a corpus may be sorted
+        sae.threshold = _calibrated(sae, standardisation, read_rows(embeddings, evenly))
     history = {name: column[:taken] for name, column in history.items()}
     kept_step = watch.step if watch and best else taken
     return TrainResult(sae, standardisation.mean, standardisation.scale, history, path, kept_step)

@@ -16,8 +16,9 @@ from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group
 from sae.encode import Weights
+from sae.encode import encode as encode_to_serve
 from sae.errors import UserError
-from sae.weights import write_weights
+from sae.weights import read_weights, write_weights
 
 D_IN, N_LATENTS, K, N_DOCUMENTS = 16, 80, 4, 3000
 CONFIG = BuildConfig(
@@ -69,6 +70,10 @@ def test_stages_give_the_same_files(
     assert facts[:2] == facts[2:]
     assert facts[1]["dead"] == 1
     here, there = tmp_path / "here", tmp_path / "there"
+    served = encode_to_serve(np.load(inputs / schema.EMBEDDINGS), read_weights(inputs / schema.SAE))
+    latents = Group(here / schema.LATENTS, schema.LATENT_ARRAYS)
+    np.testing.assert_array_equal(np.sort(latents.read("top_indices"), axis=1), np.sort(served[1], axis=1))
+    np.testing.assert_allclose(latents.read("top_acts"), served[0], rtol=1e-3, atol=1e-5)
     assert (here / statistics.STATISTICS).read_bytes() == (there / statistics.STATISTICS).read_bytes()
     for file, arrays in (
         (schema.LATENTS, schema.LATENT_ARRAYS),

@@ -32,10 +32,16 @@ def test_encodes_as_serving_does(screen: bool, shape: tuple[int, int, int], thre
         assert (np.diff(acts, axis=1) <= 0).all()
 
 
-def test_refuses_a_threshold_that_it_would_ignore() -> None:
-    sae = replace(weights(np.random.default_rng(0), 8, 20, 2), threshold=0.5)
-    with pytest.raises(ValueError, match="threshold"):
-        FastEncoder(sae)
+@pytest.mark.parametrize("screen", [False, True])
+def test_a_threshold_leaves_out_what_is_below(screen: bool) -> None:
+    rng = np.random.default_rng(0)
+    sae = replace(weights(rng, 48, 700, 8), threshold=7.0)
+    x = rng.standard_normal((600, 48)).astype(np.float32)
+    acts, indices = FastEncoder(sae, screen)(x)
+    expected_acts, expected = encode(x, sae)
+    assert 0.2 < (expected_acts > 0).mean() < 0.8
+    np.testing.assert_array_equal(np.where(acts > 0, indices, -1), np.where(expected_acts > 0, expected, -1))
+    np.testing.assert_allclose(acts, expected_acts, atol=1e-5)
 
 
 def test_refuses_another_width() -> None:

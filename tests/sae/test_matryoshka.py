@@ -133,6 +133,17 @@ def test_trained_encoded_stored_and_read(tmp_path: Path) -> None:
     assert (loaded.config, loaded.threshold) == (config, result.sae.threshold)
 
 
+def test_the_threshold_is_taken_from_all_of_a_sorted_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sae.train.MOST_TO_CALIBRATE", 100)
+    x = documents()
+    x = x[np.argsort(-np.linalg.norm(x - x.mean(axis=0), axis=1))]  # the first held-out ones are the loudest
+    held_out = np.arange(0, len(x), 4)
+    result = train(x, SAEConfig(D_IN, N, K, batch_topk=True), TrainConfig(60, 128, 1e-2), held_out=held_out)
+    active = (encode(x[held_out], result.weights())[0] > 0).sum(axis=1)
+    assert active[:100].mean() > 1.15 * K
+    assert active.mean() == pytest.approx(K, rel=0.05)
+
+
 def test_plain_weights_are_stored_as_before_and_a_foreign_threshold_is_refused(tmp_path: Path) -> None:
     result = train(documents(300), SAEConfig(D_IN, N, K), TrainConfig(3, path="reference"))
     path = tmp_path / schema.SAE
