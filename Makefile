@@ -15,7 +15,7 @@ OPTIONS    = --profile "$$PROFILE" --out "$$OUT" $${CORPUS:+--corpus "$$CORPUS"}
              $(foreach pair,$(COLUMNS),--column '$(pair)') $(FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help artifacts dashboard test check bench plan verify bundle publish clean
+.PHONY: help artifacts dashboard test check bench plan verify bundle publish prune clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: ## lint and check types
 
 bench: ## measure speed on this machine, as ratios, into docs/benchmarks.md (five minutes)
 	@$(READY) "$$python" tests/benchmarks/bench.py
+
+prune: ## remove earlier builds in OUT, all but the last two (FLAGS="--keep 1"), and what only they needed
+	@$(READY) "$$python" -m build.prune "$$OUT" $(FLAGS)
 
 clean: ## remove the builds in OUT; what was embedded or harvested is kept in OUT/work/cache
 	@rm -rf "$$OUT/CURRENT" "$$OUT/builds" "$$OUT/work/stages" "$$OUT/work/scratch"

@@ -10,6 +10,7 @@ import typer
 from build.display import Display, fail
 from sae import schema
 from sae.bundle import SUFFIX
+from sae.disk import full, is_full
 from sae.errors import UserError
 from sae.manifest import check_file, file_sha256
 from sae.progress import Progress, silent
@@ -69,8 +70,10 @@ def write_bundle(store: Store, path: Path, progress: Progress | None = None) -> 
         os.replace(partial, path)
         os.replace(beside.with_name(beside.name + ".partial"), beside)
     except OSError as error:
+        if is_full(error, path.parent):
+            raise full(path.parent, f"{path.name} was not written; make room and run it again.") from None
         raise UserError(
-            f"{path} cannot be written ({error.strerror}). Free some room and run it again."
+            f"{path} cannot be written ({error.strerror or error}). Name another file, or mend that and run it again."
         ) from None
     finally:
         partial.unlink(missing_ok=True)

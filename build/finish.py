@@ -30,13 +30,17 @@ def finish(out: Path, parts: list[Part]) -> Path:
         partial = builds / f"{name}.partial"
         for stale in (partial, build):
             shutil.rmtree(stale, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for job, folder, _ in parts:
-            for path in _published(job, folder):
-                _link(folder / path, partial / job.target.folder / path)
-        manifest = _describe(name, partial, parts)
-        (partial / schema.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        os.replace(partial, build)
+        try:
+            partial.mkdir(parents=True)
+            for job, folder, _ in parts:
+                for path in _published(job, folder):
+                    _link(folder / path, partial / job.target.folder / path)
+            manifest = _describe(name, partial, parts)
+            (partial / schema.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+            os.replace(partial, build)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     pointer = out / schema.CURRENT
     fresh = pointer.with_name(schema.CURRENT + ".partial")
     fresh.write_text(name + "\n", encoding="utf-8")

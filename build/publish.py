@@ -16,6 +16,7 @@ import typer
 from build.card import card
 from build.display import Display, fail
 from sae import schema
+from sae.disk import full, is_full
 from sae.errors import UserError
 from sae.manifest import check_file
 from sae.progress import Progress, silent
@@ -83,6 +84,8 @@ def publish(store: Store, target: "Target", text: str, progress: Progress | None
     except UserError:
         raise
     except Exception as error:  # each storage has exceptions of its own
+        if is_full(error, target.address):
+            raise full(target.address, "What was sent is kept: make room and run it again.") from None
         said = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
             f"{target.address} could not be written ({said}). What was sent is kept: run it again to go on."

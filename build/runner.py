@@ -21,6 +21,7 @@ from build.display import Display
 from build.finish import finish
 from build.plan import Job
 from build.work import Work
+from sae.disk import telling
 from sae.manifest import file_sha256, walk_files
 
 DONE = "done.json"
@@ -50,6 +51,10 @@ class Runner:
         Returns the folder of the build. Raises UserError for what the user can mend; a kill at any moment loses
         at most the stage in progress, and not even that where the stage keeps checkpoints.
         """
+        with telling(self.out, "Make room and run the same command: it goes on from here."):
+            return self._run(jobs, publish)
+
+    def _run(self, jobs: Sequence[Job], publish: bool) -> Path | None:
         self.work.mkdir(parents=True, exist_ok=True)
         with self._alone():
             for number, job in enumerate(jobs, start=1):
@@ -88,14 +93,26 @@ class Runner:
         scratch = self.scratch(job)
         for stale in (folder, partial):
             shutil.rmtree(stale, ignore_errors=True)
-        partial.mkdir(parents=True)
-        scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.mkdir(parents=True)
+            scratch.mkdir(parents=True, exist_ok=True)
+            self._write(job, number, partial)
+            os.replace(partial, folder)
+        except BaseException:
+            shutil.rmtree(
+                partial, ignore_errors=True
+            )  # what is resumed stands in scratch; a full disk needs room
+            raise
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    def _write(self, job: Job, number: str, out: Path) -> None:
+        """Run a stage into ``out``, and note there what was done."""
         started = time.monotonic()
         with self.display.task(number, job.title, job.stage.unit) as progress:
             work = Work(
                 target=job.target,
-                out=partial,
-                scratch=scratch,
+                out=out,
+                scratch=self.scratch(job),
                 cache=self.work / "cache",
                 inputs=lambda stage, sae, corpus: self.folder(job.find(stage, sae, corpus)),
                 progress=progress,
@@ -108,11 +125,9 @@ class Runner:
             "title": job.title,
             "seconds": round(time.monotonic() - started, 2),
             "facts": facts,
-            "files": {path: file_sha256(partial / path) for path in walk_files(partial)},
+            "files": {path: file_sha256(out / path) for path in walk_files(out)},
         }
-        (partial / DONE).write_text(json.dumps(done, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(partial, folder)
-        shutil.rmtree(scratch, ignore_errors=True)
+        (out / DONE).write_text(json.dumps(done, indent=1, sort_keys=True), encoding="utf-8")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sae import limits
+from sae.disk import full, is_full
 from sae.manifest import FileEntry, Manifest, StoreError, check_file, read_manifest, shortened
 from sae.progress import Progress, silent
 from sae.schema import MANIFEST
 
 SUFFIX = ".sextant"
 CACHE_VARIABLE = "SEXTANT_CACHE"
+MORE_ROOM = f"Make room, or set {CACHE_VARIABLE} to a folder on another disk, and open it again."
 _BLOCK = 1 << 20
 _STALE_SECONDS = 24 * 3600  # a folder that an unpacking left behind when it was killed
 _DIRECTORY_BYTES = limits.FILES * 400  # of the list at a zip's end
@@ -65,6 +67,8 @@ def unpack(bundle: Path, progress: Progress | None = None) -> Path:
     except StoreError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        if is_full(error, cache_folder()):
+            raise StoreError(str(full(cache_folder(), MORE_ROOM))) from None
         raise StoreError(
             f"{bundle} cannot be opened: {shortened(error)}. Compare its sha256 with the one beside it, "
             "and fetch it again."

@@ -7,6 +7,7 @@ does the same to a build. Each check raises AssertionError, and returns a senten
 import errno
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -161,7 +162,9 @@ def full_disk(store: Store, folder: Path) -> str:
         assert open_store(to).manifest == store.manifest
         assert is_whole(open_store(url))
     assert sentences
-    assert not any("\n" in sentence for sentence in sentences)
+    assert all(
+        re.fullmatch(r"The disk of \S+ is full \(.+\)\. [^\n]+", sentence) for sentence in sentences
+    ), sentences
     return f"full disk: {len(sentences)} sentences, and all went on afterwards"
 
 

@@ -101,7 +101,7 @@ def test_an_unpacking_that_breaks_off_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(bundles, "_copy", full)
-    with pytest.raises(UserError, match="No space left"):
+    with pytest.raises(UserError, match="is full"):
         bundles.unpack(whole)
     assert left_in(cache) == []
 

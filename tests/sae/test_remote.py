@@ -15,6 +15,7 @@ from build.verify import verify
 from sae import download, remote, schema
 from sae.bundle import CACHE_VARIABLE
 from sae.errors import UserError
+from sae.fetch import by_need
 from sae.manifest import file_sha256
 from sae.store import open_store
 from tests.sae import hostile
@@ -85,7 +86,7 @@ def test_what_is_in_the_cache_opens_when_the_server_is_gone(server: Server, publ
 
 def test_features_come_before_documents_and_the_folder_opens_meanwhile(server: Server) -> None:
     fetch = remote.begin(server.url)
-    order = list(remote.by_need(fetch.manifest))
+    order = list(by_need(fetch.manifest))
     assert order.index(f"{hostile.ONE}/{schema.FEATURES}") < order.index(
         f"{hostile.CORPUS}/{schema.DOCUMENTS}"
     )
