@@ -29,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     top_indices = np.empty((n_documents, weights.k), np.int32)
     starts = range(0, n_documents, _ROWS_AT_ONCE)
     threads = 1 if work.chunks.spread else None  # a cluster has a worker for each processor
-    calls = [(str(embedded), str(trained), start, threads) for start in starts]
+    calls = [(str(embedded), str(trained), start, start + _ROWS_AT_ONCE, threads) for start in starts]
     parts = work.chunks.map(encoded, calls)
     for start, part in zip(starts, parts, strict=True):
         rows = slice(start, start + _ROWS_AT_ONCE)
@@ -42,10 +42,10 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def encoded(
-    embeddings: str, sae: str, start: int, threads: int | None = None
+    embeddings: str, sae: str, start: int, stop: int, threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``top_acts`` float16 and ``top_indices`` int32 (rows, k) of the rows from ``start`` on: one chunk."""
-    top_acts, top_indices = _encoder(sae, threads)(_embeddings(embeddings)[start : start + _ROWS_AT_ONCE])
+    """``top_acts`` float16 and ``top_indices`` int32 (rows, k) of rows ``start`` … ``stop``: one chunk."""
+    top_acts, top_indices = _encoder(sae, threads)(_embeddings(embeddings)[start:stop])
     return top_acts.astype(np.float16), top_indices
 
 

@@ -1,11 +1,15 @@
 """Chunks on a cluster's workers give what one process gives: embeddings, latents, statistics, co-occurrence."""
 
+import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
 
 from build import cooccurrence_chunks, encode, statistics
 from build.chunks import Chunks, InProcess, OnCluster
@@ -20,6 +24,7 @@ from sae.encode import encode as encode_to_serve
 from sae.errors import UserError
 from sae.weights import read_weights, write_weights
 
+ROOT = Path(__file__).parent.parent.parent
 D_IN, N_LATENTS, K, N_DOCUMENTS = 16, 80, 4, 3000
 CONFIG = BuildConfig(
     (CorpusConfig("a", {"kind": "synthetic"}),), {}, (SAEPlan(k=K, n_latents=N_LATENTS),), {}
@@ -27,11 +32,37 @@ CONFIG = BuildConfig(
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[OnCluster]:
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as local:
-        chunks = OnCluster(local.scheduler_address)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCluster]:
+    """A scheduler and a worker on this machine, each a process of its own, as README starts them."""
+    folder = tmp_path_factory.mktemp("cluster")
+    known = folder / "scheduler.json"
+    paths = os.pathsep.join(
+        [str(ROOT), str(Path(__file__).parent)]
+    )  # a worker imports this file's functions too
+    started = []
+    try:
+        for program, *options in (
+            ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show"),
+            ("worker", "--no-nanny", "--nthreads", "2", "--local-directory", str(folder)),
+        ):
+            command = [sys.executable, "-m", f"distributed.cli.dask_{program}", *options, "--no-dashboard"]
+            started.append(
+                subprocess.Popen(
+                    [*command, "--scheduler-file", str(known)],
+                    env=os.environ | {"PYTHONPATH": paths},
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+        deadline = time.monotonic() + 120
+        while not known.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        chunks = OnCluster(json.loads(known.read_text())["address"])
         yield chunks
         chunks.client.close()
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +125,10 @@ def test_the_local_model_embeds_the_same_bits(tmp_path: Path, cluster: OnCluster
         for name, chunks in (("here", None), ("there", cluster))
     ]
     np.testing.assert_array_equal(*found)
+
+
+def test_the_worker_is_another_process(cluster: OnCluster) -> None:
+    assert list(cluster.map(os.getpid, [()])) != [os.getpid()]
 
 
 def _odd(number: int) -> int:
