@@ -11,6 +11,9 @@ IndexArray = npt.NDArray[np.int32]
 BLOCK_ROWS = 1024
 """Documents encoded at once; the largest array is BLOCK_ROWS × n_latents."""
 
+_ROWS_ALONE = 2  # rows that are not worth threads
+_ENTRIES_ALONE = 1 << 16  # entries of a matrix whose product with one row is not spread over threads
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -94,9 +97,25 @@ def encode(x: npt.ArrayLike, weights: Weights) -> tuple[FloatArray, IndexArray]:
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         z = (rows[block].astype(np.float32) - weights.mean) / np.float32(weights.scale)
-        pre_act = (z - weights.pre_bias) @ weights.W_enc.T + weights.latent_bias
+        pre_act = _products(z - weights.pre_bias, weights.W_enc) + weights.latent_bias
         top_acts[block], top_indices[block] = activate(pre_act.astype(np.float32, copy=False), weights)
     return top_acts, top_indices
+
+
+def _products(rows: FloatArray, directions: FloatArray) -> FloatArray:
+    """``rows @ directions.T``: (n, n_latents). A query alone is taken through the directions in pieces.
+
+    A whole product of one row is spread over threads, which then spin for tens of milliseconds on the processor that
+    the reader's browser, or the next reader, would have used.
+    """
+    if len(rows) > _ROWS_ALONE:
+        return rows @ directions.T
+    found = np.empty((len(rows), len(directions)), np.float32)
+    size = max(1, _ENTRIES_ALONE // directions.shape[1])
+    for start in range(0, len(directions), size):
+        for row, into in zip(rows, found, strict=True):
+            np.dot(directions[start : start + size], row, out=into[start : start + size])
+    return found
 
 
 def decode(top_acts: FloatArray, top_indices: IndexArray, weights: Weights) -> FloatArray:

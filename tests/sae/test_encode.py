@@ -109,3 +109,13 @@ def test_foreign_model_file_is_refused(tmp_path):
     (tmp_path / "sae.safetensors").write_bytes(b"not a model at all")
     with pytest.raises(UserError, match=r"sae\.safetensors"):
         TopKSAE.load(tmp_path / "sae.safetensors")
+
+
+def test_a_query_alone_is_encoded_as_among_others():
+    weights = random_weights(700, 300, 6)  # more than is taken through the directions at once
+    rows = np.random.default_rng(5).standard_normal((5, 700), dtype=np.float32)
+    together, ids = encode(rows, weights)
+    for row, acts, indices in zip(rows, together, ids, strict=True):
+        alone, own = encode(row[None], weights)
+        np.testing.assert_array_equal(own[0], indices)
+        np.testing.assert_allclose(alone[0], acts, rtol=1e-5, atol=1e-6)
