@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sae.query import QueryEncoder
     from sae.remote import Fetch
     from sae.search import Searcher
+    from sae.stored_rows import Rows
 
 MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
 _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
@@ -299,7 +300,7 @@ def latents(corpus_name: str, sae_name: str, vector: np.ndarray) -> tuple[np.nda
     return _latents(str(store().path), corpus_name, sae_name, raw)
 
 
-def label_vectors(corpus_name: str, sae_name: str) -> np.ndarray | None:
+def label_vectors(corpus_name: str, sae_name: str) -> "Rows | None":
     """Unit embeddings of all labels, float16 (n_latents, d); zero rows where there is no label.
 
     None without a query encoder: there is nothing to compare them with.

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, structure_data
+from sae.stored_rows import Rows
 
 _BEST = 3  # of a family's features: the nearest ones say how near the family is
 _FAINTEST = 0.35  # cosine of query and label below which nothing is meant
@@ -50,7 +51,7 @@ def by_words(
 
 
 def by_meaning(
-    families: pd.DataFrame, members: pd.DataFrame, labels: np.ndarray, vector: np.ndarray
+    families: pd.DataFrame, members: pd.DataFrame, labels: Rows, vector: np.ndarray
 ) -> pd.DataFrame:
     """Families nearest to a query, best first: by the mean cosine of their nearest three features' labels.
 

@@ -1,6 +1,6 @@
 """Zarr and Parquet as the store uses them: checksums on every chunk and page, sizes checked before reading."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,10 @@ def write_group(
 
 
 class Group:
-    """A read-only Zarr group of the store. Nothing of it is decoded before ``sae.trust_zarr`` has looked at it."""
+    """A read-only Zarr group of the store. Nothing of it is decoded before ``sae.trust_zarr`` has looked at it.
+
+    ``verified`` compares a shard with the manifest before its first use, where there is a manifest.
+    """
 
     def __init__(
         self,
@@ -59,11 +62,12 @@ class Group:
         dtypes: Mapping[str, str],
         attributes: tuple[str, ...] = (),
         optional: tuple[str, ...] = (),
+        verified: Callable[[Path], object] | None = None,
     ) -> None:
         self.path = path
         try:
             self.attributes = check_group(path, attributes, optional)
-            self._checks = {name: ArrayCheck(path / name, dtype) for name, dtype in dtypes.items()}
+            self._checks = {name: ArrayCheck(path / name, dtype, verified) for name, dtype in dtypes.items()}
             group = zarr.open_group(store=str(path), mode="r", zarr_format=3)
             self._arrays: dict[str, Any] = {name: group[name] for name in dtypes}
         except Exception as error:
@@ -85,6 +89,8 @@ class Group:
         try:
             self._checks[name].check_range(start, self.shape(name)[0] if stop is None else stop)
             return np.asarray(self._arrays[name][start:stop])
+        except StoreError:
+            raise
         except Exception as error:
             raise StoreError(_damaged(self.path / name, error)) from None
 
@@ -94,6 +100,8 @@ class Group:
         try:
             self._checks[name].check_rows(rows)
             return np.asarray(self._arrays[name].oindex[rows])
+        except StoreError:
+            raise
         except Exception as error:
             raise StoreError(_damaged(self.path / name, error)) from None
 

@@ -13,7 +13,8 @@ from sae import schema
 from sae.arrays import open_table, read_table
 from sae.manifest import StoreError, shortened
 from sae.sae_store import SAE
-from sae.trust import check_finite, map_matrix
+from sae.stored_rows import Rows
+from sae.trust import check_finite, open_matrix
 from sae.trust_values import check_values
 
 if TYPE_CHECKING:
@@ -41,24 +42,25 @@ class Corpus:
         return self.store.verified(f"{self.name}/{name}")
 
     @cached_property
-    def embeddings(self) -> np.ndarray:
-        """float16 (n_documents, d_in), memory-mapped; compared with its checksum once, when first used."""
-        return self._map(schema.EMBEDDINGS, "float16", (self.n_documents, self.d_in))
+    def embeddings(self) -> Rows:
+        """float16 (n_documents, d_in); compared with its checksum once, when first used."""
+        return self.matrix(schema.EMBEDDINGS, "float16", (self.n_documents, self.d_in))
 
     @cached_property
-    def search_rows(self) -> np.ndarray:
-        """int8 (n_documents, d_in), memory-mapped: the coarse rows that every search passes over."""
-        return self._map(schema.SEARCH, "int8", (self.n_documents, self.d_in))
+    def search_rows(self) -> Rows:
+        """int8 (n_documents, d_in): the coarse rows that every search passes over."""
+        return self.matrix(schema.SEARCH, "int8", (self.n_documents, self.d_in))
 
     @cached_property
     def search_scales(self) -> np.ndarray:
         """float32 (n_documents, 2): the step of each coarse row, and the length of what its rounding lost."""
-        return np.array(self._map(schema.SEARCH_SCALES, "float32", (self.n_documents, 2)))
+        return np.array(self.matrix(schema.SEARCH_SCALES, "float32", (self.n_documents, 2)))
 
-    def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    def matrix(self, name: str, dtype: str, shape: tuple[int, int]) -> Rows:
+        """A ``.npy`` file of the corpus, compared with its checksum, of exactly this dtype and shape, finite."""
         path = self.store.checked(f"{self.name}/{name}")
         try:
-            found = map_matrix(path, dtype, shape)
+            found = open_matrix(path, dtype, shape)
             if found.dtype.kind == "f":
                 check_finite(found)
         except (OSError, ValueError) as error:

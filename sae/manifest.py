@@ -20,6 +20,15 @@ class StoreError(UserError):
     """The store cannot be opened or trusted; the message says why and what mends it."""
 
 
+CHECKSUM = "checksum"  # of the manifest, in the manifest: pages show numbers that stand nowhere else
+
+
+def own_checksum(document: dict[str, Any]) -> str:
+    """The sha256, in hex, of what a parsed manifest says, however it is written; its own checksum left out."""
+    rest = {key: value for key, value in document.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One file of a build: its size in bytes, its sha256 in hex, and shape and dtype where it is an array."""
@@ -52,7 +61,9 @@ class Manifest:
         for path, entry in sorted(self.files.items()):
             files[path] = {k: v for k, v in vars(entry).items() if v is not None}
         document = {"schema_version": SCHEMA_VERSION, **vars(self), "files": files}
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        document = json.loads(json.dumps(document, allow_nan=False))  # as a reader will find it
+        document[CHECKSUM] = own_checksum(document)
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(build: Path) -> Manifest:
@@ -99,6 +110,11 @@ def parse_manifest(data: bytes, place: str) -> Manifest:
     if version < SCHEMA_VERSION:
         raise StoreError(
             f"The build in {place} has schema version {version}, older than this program's {SCHEMA_VERSION}. "
+            "Run `make artifacts` to build it again."
+        )
+    if raw.get(CHECKSUM, own := own_checksum(raw)) != own:  # builds of before it was written have none
+        raise StoreError(
+            f"{path} is damaged (its own checksum is wrong: it has changed since it was written). "
             "Run `make artifacts` to build it again."
         )
     try:

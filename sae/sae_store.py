@@ -14,6 +14,7 @@ from sae import schema
 from sae.arrays import Group, read_matching, read_table
 from sae.encode import Weights
 from sae.manifest import StoreError
+from sae.stored_rows import Rows
 from sae.weights import read_weights
 
 if TYPE_CHECKING:
@@ -50,11 +51,15 @@ class SAE:
     @cached_property
     def weights(self) -> Weights:
         """The SAE as NumPy arrays, float32."""
-        return read_weights(self.path / schema.SAE, self.corpus.d_in, self.n_latents)
+        return read_weights(self.path / schema.SAE, self.corpus.d_in, self.n_latents, self._verified)
+
+    def _verified(self, path: Path) -> Path:
+        store = self.corpus.store
+        return store.verified(path.relative_to(store.path).as_posix())
 
     @cached_property
     def _latents(self) -> Group:
-        group = Group(self.path / schema.LATENTS, schema.LATENT_ARRAYS)
+        group = Group(self.path / schema.LATENTS, schema.LATENT_ARRAYS, verified=self._verified)
         by_document, entries = (self.corpus.n_documents, self.k), group.shape("documents")
         self._expect(group, top_indices=by_document, top_acts=by_document, activations=entries)
         self._expect(group, offsets=(self.n_latents + 1,))
@@ -65,7 +70,7 @@ class SAE:
     @cached_property
     def cooccurrence(self) -> Group:
         """The sparse matrix of features active together (schema.COOCCURRENCE_ARRAYS)."""
-        group = Group(self.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
+        group = Group(self.path / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS, verified=self._verified)
         entries = group.shape("features")
         self._expect(group, offsets=(self.n_latents + 1,), counts=entries, similarities=entries)
         if len(entries) != 1 or entries[0] > self.n_latents**2:
@@ -145,10 +150,10 @@ class SAE:
         return table
 
     @cached_property
-    def label_vectors(self) -> np.ndarray:
-        """Embedded labels, float16 (n_latents, d_in), memory-mapped; rows of zeros where there is no label."""
+    def label_vectors(self) -> Rows:
+        """Embedded labels, float16 (n_latents, d_in); rows of zeros where there is no label."""
         shape = (self.weights.n_latents, self.corpus.d_in)
-        return self.corpus._map(f"{self.name}/{schema.LABEL_VECTORS}", "float16", shape)
+        return self.corpus.matrix(f"{self.name}/{schema.LABEL_VECTORS}", "float16", shape)
 
     def evidence(self, feature_id: int) -> pa.Table:
         """The documents that the label was made and scored with."""

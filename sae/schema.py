@@ -9,8 +9,8 @@ A store is a folder::
     builds/<build>/query_encoder/    the local embedding model, where the corpus was embedded locally
 
 A build is never changed after its manifest is written, holds no code, no pickle and no markup, and can be
-copied anywhere. Matrices that are searched or indexed by row at random are plain ``.npy`` files, because they
-are memory-mapped; everything else that is an array is Zarr with a checksum on every chunk.
+copied anywhere. Matrices that are searched or indexed by row at random are plain ``.npy`` files, because a
+row is then one read; everything else that is an array is Zarr with a checksum on every chunk.
 
 Tables' columns are in ``sae.columns`` (documents, features, evidence, training), ``sae.columns_structure``
 (families, splitting, domains), ``sae.columns_labels`` (history of labels, comparison of pairs) and

@@ -128,7 +128,7 @@ class Store:
     def checked(self, path: str) -> Path:
         """The file at a relative path, its bytes compared with the manifest's checksum.
 
-        For files that are memory-mapped or handed to other libraries, which verify nothing themselves.
+        For matrices, and files that are handed to other libraries, which verify nothing themselves.
         """
         entry = self.manifest.files.get(path)
         reason = "is not in the manifest" if entry is None else check_file(self.path, path, entry)

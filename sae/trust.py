@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sae import limits
+from sae.stored_rows import Rows, StoredRows
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -166,11 +167,10 @@ def inside(build: Path, path: str) -> Path:
     return full
 
 
-def map_matrix(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Memory-map a ``.npy`` file that holds exactly this dtype and shape, in C order; read it when it is small.
+def open_matrix(path: Path, dtype: str, shape: tuple[int, int]) -> Rows:
+    """The matrix in a ``.npy`` file that holds exactly this dtype and shape, in C order; in memory when small.
 
     NumPy's own opener would also unpack archives; here the header is read first and nothing else is believed.
-    A small file is read, since a mapped one that somebody truncates ends the process.
     """
     with path.open("rb") as file:
         if np.lib.format.read_magic(file) != (1, 0):
@@ -182,17 +182,17 @@ def map_matrix(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
             raise ValueError(f"holds {found[2]} {found[0]} instead of {dtype} {shape}")
         if size != start + math.prod(shape) * np.dtype(dtype).itemsize:
             raise ValueError("has another size than its header says")
-        if size <= limits.COPIED_BYTES:
+        if size <= limits.HELD_BYTES:
             data = file.read(size - start)
             if len(data) != size - start:
                 raise ValueError("was cut while it was read")
             return np.frombuffer(data, dtype).reshape(shape)
-    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
+    return StoredRows(path, dtype, shape, start)
 
 
-def check_finite(matrix: np.ndarray) -> None:
+def check_finite(matrix: Rows) -> None:
     """Refuse infinities and not-a-number in a large float16 or float32 matrix, a block of rows at a time."""
-    rows = max(1, (1 << 20) // max(1, matrix[:1].size))
+    rows = max(1, (1 << 20) // max(1, matrix.shape[1]))
     for start in range(0, len(matrix), rows):
         block = matrix[start : start + rows]
         if block.dtype == np.float16:  # the exponent's bits: four times as fast as isfinite

@@ -3,13 +3,15 @@
 Metadata is compared with what ``sae.arrays.write_group`` would have written for the same shape; only shape,
 chunk length and compression level may vary. Before a shard is read, its index and the header of every
 Zstandard frame in it are looked at: a chunk that claims another size than the metadata says, or that is absent
-(which Zarr would show as zeros), is refused. Checks raise ValueError or OSError.
+(which Zarr would show as zeros), is refused. A shard of a store is compared with the manifest before: a chunk's own
+checksum says that it is whole, not that it stands in its place. Checks raise ValueError, OSError or StoreError.
 """
 
 import math
 import os
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ _FRAME = 0xFD2FB528  # RFC 8878, section 3.1.1
 
 
 class ArrayCheck:
-    """One array of a group: shape, rows a chunk and a shard; ``check_rows`` looks at shards before a read."""
+    """One array of a group: shape, rows a chunk and a shard; ``check_rows`` looks at shards before a read.
 
-    def __init__(self, folder: Path, dtype: str) -> None:
+    ``verified`` is called with the path of each shard, and raises where it is not what the manifest says.
+    """
+
+    def __init__(self, folder: Path, dtype: str, verified: Callable[[Path], object] | None = None) -> None:
         self.folder = folder
+        self._verified = verified
         try:
             self._read(_metadata(folder), dtype)
         except (KeyError, TypeError, IndexError, AttributeError):
@@ -84,6 +90,8 @@ class ArrayCheck:
         identity = (found.st_size, found.st_mtime_ns)
         if self._sound.get(shard) == identity:
             return
+        if self._verified:
+            self._verified(path)
         n_chunks = self.rows_a_shard // self.rows_a_chunk
         rows = min(self.shape[0] - shard * self.rows_a_shard, self.rows_a_shard)
         index_bytes = 16 * n_chunks + 4

@@ -1,6 +1,7 @@
 """The weights of an SAE in a store: written once by the build, checked whenever they are read."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,14 @@ def write_weights(path: Path, weights: Weights) -> None:
     write_group(path, arrays, schema.SAE_ARRAYS, **attributes)
 
 
-def read_weights(path: Path, d_in: int | None = None, n_latents: int | None = None) -> Weights:
+def read_weights(
+    path: Path,
+    d_in: int | None = None,
+    n_latents: int | None = None,
+    verified: Callable[[Path], object] | None = None,
+) -> Weights:
     """Read what write_weights wrote. Raises StoreError unless shapes agree and every number is finite."""
-    group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES, (_THRESHOLD,))
+    group = Group(path, schema.SAE_ARRAYS, schema.SAE_ATTRIBUTES, (_THRESHOLD,), verified)
     k, scale = group.attributes["k"], group.attributes["scale"]
     threshold = group.attributes.get(_THRESHOLD, 0.0)
     found = group.shape("W_enc")

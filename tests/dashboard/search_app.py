@@ -56,6 +56,7 @@ def build_of(store: Path) -> Path:
 def edit_manifest(build: Path, change: Callable[[dict], None]) -> None:
     manifest = json.loads((build / MANIFEST).read_text())
     change(manifest)
+    manifest.pop("checksum", None)  # its own, no longer right
     (build / MANIFEST).unlink()  # the copy may share bytes with the original
     (build / MANIFEST).write_text(json.dumps(manifest))
 

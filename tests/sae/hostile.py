@@ -22,7 +22,7 @@ from numcodecs.zstd import Zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 from sae import limits, schema
-from sae.manifest import file_sha256, walk_files
+from sae.manifest import CHECKSUM, file_sha256, own_checksum, walk_files
 
 CORPUS, SAE = "planted", "SAE3"
 ONE = f"{CORPUS}/{SAE}"
@@ -58,6 +58,8 @@ def seal(build: Path) -> None:
         for name in walk_files(build)
         if name != schema.MANIFEST and (build / name).is_file() and not (build / name).is_symlink()
     }
+    raw[CHECKSUM] = own_checksum(raw)
+    path.unlink()  # it may be a hard link
     path.write_text(json.dumps(raw), encoding="utf-8")
 
 
@@ -156,6 +158,7 @@ def _edit(build: Path, act: Callable[[dict[str, Any]], None]) -> None:
     path = build / schema.MANIFEST
     raw = json.loads(path.read_text())
     act(raw)
+    raw[CHECKSUM] = own_checksum(raw)
     path.write_text(json.dumps(raw))
 
 

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 from sae import schema
 from sae.encode import encode
@@ -56,6 +58,57 @@ def test_a_damaged_manifest(copy: Path, text: str) -> None:
     (build_of(copy) / schema.MANIFEST).write_text(text)
     with pytest.raises(StoreError, match="damaged"):
         open_store(copy)
+
+
+def _edit(build: Path, change: Callable[[dict], object]) -> None:
+    raw = json.loads((build / schema.MANIFEST).read_text())
+    change(raw)
+    (build / schema.MANIFEST).unlink()  # the copy may share bytes with the original
+    (build / schema.MANIFEST).write_text(json.dumps(raw))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.update(title="Another"),
+        lambda raw: raw["corpora"]["planted"].update(quarantined=10**6),
+        lambda raw: raw["corpora"]["planted"]["saes"]["SAE3"].update(held_out_fvu=0.001),
+        lambda raw: raw["provenance"].clear(),
+        lambda raw: raw.update(checksum="0" * 64),
+        lambda raw: raw.update(checksum=None),
+    ],
+)
+def test_a_manifest_that_says_another_thing_than_was_written(
+    copy: Path, change: Callable[[dict], object]
+) -> None:
+    _edit(build_of(copy), change)
+    with pytest.raises(StoreError, match="its own checksum is wrong"):
+        open_store(copy)
+
+
+def test_a_manifest_may_be_written_in_another_way_or_without_checksum(copy: Path) -> None:
+    _edit(build_of(copy), lambda raw: raw)
+    assert open_store(copy).manifest == open_store(build_of(copy)).manifest
+    _edit(build_of(copy), lambda raw: raw.pop("checksum"))
+    open_store(copy)
+
+
+def test_a_shard_in_the_place_of_another(copy: Path) -> None:
+    """It is whole, of the right size and shape, with right checksums of its own: only the manifest knows."""
+    folder = build_of(copy) / "planted" / "SAE3" / "sae.zarr"
+    shard = folder / "mean" / "c" / "0"
+    size = shard.stat().st_size
+    array = zarr.open_array(str(folder / "mean"), mode="r+")
+    values = np.asarray(array[...])
+    for shift in range(1, len(values)):
+        shard.unlink(missing_ok=True)
+        array[...] = np.roll(values, shift)
+        if shard.stat().st_size == size:
+            break
+    else:
+        pytest.fail("no other order of the values takes as many bytes")
+    with pytest.raises(StoreError, match=r"mean/c/0 has a wrong checksum"):
+        _ = open_store(copy).corpus("planted").sae("SAE3").weights
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", "a\\b", ""])
