@@ -18,13 +18,14 @@ from build.steering_trials import Pool, evaluate_steering, top_results
 from build.work import Work
 from sae import schema
 from sae.arrays import Group
-from sae.cooccurrence import Cooccurrence, active_entries
+from sae.cooccurrence import active_entries
 from sae.directions import Directions, Statistics
 from sae.encode import Weights, decode, encode
 from sae.evaluation import best_features, correlations, f1_of, match_topics, probe_f1, ranking_kept
 from sae.evidence import LABEL, split_halves
 from sae.judge import LocalJudge
 from sae.optimise import optimise
+from sae.sae_store import SparseRows
 from sae.statistics import ByFeature, invert
 from sae.trials import draw_trials, interval
 from sae.weights import read_weights
@@ -38,12 +39,13 @@ Row = dict[str, Any]
 
 
 class _Latents:
-    """Latents and co-occurrence of an SAE in memory, as ``sae.directions`` reads them."""
+    """Latents of an SAE in memory and rows of its co-occurrence, as ``sae.directions`` reads them."""
 
     def __init__(
-        self, top_acts: np.ndarray, top_indices: np.ndarray, together: Cooccurrence, n_latents: int
+        self, top_acts: np.ndarray, top_indices: np.ndarray, together: Group, n_latents: int
     ) -> None:
         self.top_acts, self.top_indices, self.together = top_acts, top_indices, together
+        self.offsets = together.read("offsets")
         self.entries: ByFeature = invert(top_acts, top_indices, n_latents)
 
     def by_feature(self, feature_id: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -53,10 +55,10 @@ class _Latents:
     def by_document(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.top_acts[rows].astype(np.float32), self.top_indices[rows]
 
-    def cooccurring(self, feature_id: int) -> Cooccurrence:
-        entries = slice(*self.together.offsets[feature_id : feature_id + 2])
-        parts = (self.together.features, self.together.counts, self.together.similarities)
-        return Cooccurrence(self.together.offsets[:0], *(part[entries] for part in parts))
+    def cooccurring(self, feature_id: int) -> SparseRows:
+        start, stop = (int(at) for at in self.offsets[feature_id : feature_id + 2])
+        names = ("features", "counts", "similarities")
+        return SparseRows(*(self.together.read(name, start, stop) for name in names))
 
 
 class EvaluatedSAE:
@@ -70,14 +72,13 @@ class EvaluatedSAE:
         acts, indices = group.read("top_acts"), group.read("top_indices")
         together = Group(work.input("statistics", name) / schema.COOCCURRENCE, schema.COOCCURRENCE_ARRAYS)
         n_latents = self.weights.n_latents
-        counts = Cooccurrence(*(together.read(name) for name in schema.COOCCURRENCE_ARRAYS))
         self.by_document = acts, indices
         features = pq.read_table(work.input("features") / name / schema.FEATURES)
         self.labels = [label or "" for label in features["label"].to_pylist()]
         self.directions = Directions(
             self.weights,
             Statistics.of(features),
-            _Latents(acts, indices, counts, n_latents),
+            _Latents(acts, indices, together, n_latents),
             corpus.n_documents,
         )
         self.latents = active_entries(acts, indices, n_latents)

@@ -1,6 +1,7 @@
 """Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance and structure
 checks."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from build.judge import Judge
 from build.work import Target, Work
 from sae import schema
 from sae.arrays import Group, write_table
-from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
+from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence_rows
+from sae.cooccurrence_parts import Among, among
 from sae.errors import UserError
 from sae.families import Families, Family, FamilyConfig, find_families
 from sae.family_metrics import (
@@ -83,12 +85,26 @@ class _Chance:
 
     @classmethod
     def of(cls, found: "_SAE") -> "_Chance":
-        shuffled = cooccurrence(shuffle_latents(found.latents))
         families = found.families.families
+        kept = Among(members_of(families), len(found.n_active))
+        n_families = len(found.find(passing(shuffle_latents(found.latents), kept)).families)
+        shuffled = kept.matrix()
         unscored = np.full(len(families), np.nan)
         same = asdict(family_metrics(families, shuffled, unscored, unscored, 1, 1))
         ratios = family_ratios(families, as_matrix(shuffled, shuffled.counts))
-        return cls(len(found.find(shuffled).families), {name: same[name] for name in _COMPARED}, ratios)
+        return cls(n_families, {name: same[name] for name in _COMPARED}, ratios)
+
+
+def members_of(families: Sequence[Family]) -> np.ndarray:
+    """Features that are in any of the families, int (m,)."""
+    return np.unique(np.concatenate([family.features for family in families] or [np.zeros(0, np.int32)]))
+
+
+def passing(latents: sp.csr_matrix, kept: Among) -> Iterator[Cooccurrence]:
+    """Co-occurrence part after part, each shown to ``kept`` on its way."""
+    for part in cooccurrence_rows(latents):
+        kept.add(part)
+        yield part
 
 
 _COMPARED = ("median_ratio", "median_ratio_similarity", "c_ratio", "d_ratio")
@@ -103,18 +119,13 @@ class _SAE:
         self.weights = read_weights(work.input("train", name) / schema.SAE)
         n_latents = self.weights.n_latents
         self.latents = active_entries(latents.read("top_acts"), latents.read("top_indices"), n_latents)
-        self._together = work.input("statistics", name) / schema.COOCCURRENCE
         self.n_documents = self.latents.shape[0]
         self.n_active = np.bincount(self.latents.indices, minlength=n_latents)
         self.filtered = self._filter(work.input("features") / name / schema.FEATURES)
-        self.families = self.find(self.read_together())
+        self.families = self.find(cooccurrence_rows(self.latents))
+        members = members_of(self.families.families)
+        self.together = among(cooccurrence_rows(self.latents), members, n_latents)
         self.chance = _Chance.of(self)
-
-    def read_together(self) -> Cooccurrence:
-        """C and D; never held beside those of shuffled latents, since each takes most of a gigabyte at 9,216
-        features."""
-        group = Group(self._together, schema.COOCCURRENCE_ARRAYS)
-        return Cooccurrence(*(group.read(array) for array in schema.COOCCURRENCE_ARRAYS))
 
     def _filter(self, path: Any) -> Filtered:
         features = pq.read_table(path)
@@ -127,7 +138,7 @@ class _SAE:
         labels, sources = features["label"].to_pylist(), features["source"].to_pylist()
         return filter_features(labels, self.n_active / self.n_documents, scores, self.rule, sources)
 
-    def find(self, together: Cooccurrence) -> Families:
+    def find(self, together: Iterable[Cooccurrence]) -> Families:
         return find_families(together, self.n_active, self.n_documents, self.filtered.kept, self.config)
 
     def write(self, judge: Judge | None) -> dict[str, Any]:
@@ -135,7 +146,7 @@ class _SAE:
         families = self.families.families
         by_feature = self.latents.tocsc()
         labels, scores = judge.families(families, by_feature) if judge and families else (None, None)
-        together = self.read_together()
+        together = self.together
         counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))
         self._write_trees(families, counts, similarities)
         self._write_scores(families, labels, scores, by_feature, (counts, similarities))

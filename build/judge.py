@@ -13,7 +13,6 @@ from build.llm.options import read_labeller
 from build.llm.stage import client_of, label_tables, texts_of
 from build.phrases import corpus_phrases
 from build.work import Work
-from sae import schema
 from sae.evidence import draw_evidence
 from sae.families import Family
 from sae.label_scores import score_labels
@@ -34,11 +33,11 @@ class Judge:
 
     @classmethod
     def of(cls, work: Work, corpus: str | None = None, progress: Progress | None = None) -> "Judge":
-        """Read a corpus' documents and embeddings (``corpus`` for a stage that runs once for the build)."""
-        path = work.input("embeddings", corpus=corpus) / schema.EMBEDDINGS
-        embeddings = np.load(path, allow_pickle=False).astype(np.float32)
+        """Read a corpus' documents and embeddings (``corpus`` for a stage that runs once for the build).
+
+        The embeddings are those that its phrases hold: 400 MB at 272,000 documents, so no second copy is made."""
         phrases = corpus_phrases(work, corpus, progress)
-        return cls(work, phrases, embeddings, work.target.config.seed)
+        return cls(work, phrases, phrases.space.embeddings, work.target.config.seed)
 
     def families(self, families: Sequence[Family], by_feature: sp.csc_matrix) -> tuple[pa.Table, pa.Table]:
         """(labels, scores) of families, as if each were one feature that is active wherever one of its own
@@ -48,20 +47,19 @@ class Judge:
         are about the family in several ways; positives are drawn over the whole range. By a language model where
         the profile names one.
         """
-        parts = [by_feature[:, family.features].tocsr() for family in families]
-        documents, activations, lengths = [], [], []
-        for part in parts:
+        documents, activations, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [0]
+        for family in families:
+            part = by_feature[:, family.features].tocsr()  # one at a time: each has a row for every document
             total = np.asarray(part.sum(axis=1)).ravel()
             active = np.flatnonzero(np.diff(part.indptr))
             order = active[np.argsort(-total[active], kind="stable")]
-            documents.append(order)
-            activations.append(total[order])
+            documents.append(order.astype(np.int32))
+            activations.append(total[order].astype(np.float32, copy=False))
             lengths.append(len(order))
         entries = ByFeature(
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            np.concatenate([*documents, np.zeros(0)]).astype(np.int32),
-            np.concatenate([*activations, np.zeros(0)]).astype(np.float32),
+            np.cumsum(lengths, dtype=np.int64), np.concatenate(documents), np.concatenate(activations)
         )
+        del documents, activations  # as large as the entries
         evidence = draw_evidence(self.embeddings, entries, self.seed)
         labelled = label_features(self.phrases, evidence)
         options = read_labeller(self.work.target.config)

@@ -86,7 +86,7 @@ STAGES = (
           label_pairs.run, label_pairs.settings, "pairs"),
     Stage("features", Per.CORPUS, ("train", "statistics", "labels"), (schema.FEATURES, schema.LABEL_VECTORS),
           features.run, features.settings, "SAEs"),
-    Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "statistics", "features"),
+    Stage("families", Per.CORPUS, ("documents", "embeddings", "train", "encode", "features"),
           (schema.FAMILIES, schema.FAMILY_SCORES, schema.FAMILY_METRICS, schema.FAMILY_POINTS,
            schema.STRUCTURE),
           families.run, families.settings, "SAEs"),

@@ -28,7 +28,7 @@ STRONG_SHARE = 0.2
 MIN_DOCUMENTS = 12  # with fewer activating documents in either half a feature is too rare to be scored
 _NEIGHBOURS = 48
 _MAX_POOL = 25_000  # documents of a half among which a neighbour is sought
-_BLOCK = 1024
+_BLOCK = 256  # documents compared with a pool at once: 25,000 cosines and their order take 300 KB each
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ every feature with several children heads a family of all its descendants.
 Everything is sparse and goes over C row by row, so 2,000 and 100,000 features take the same road.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,13 +89,17 @@ class Families:
 
 
 def normalised(
-    together: Cooccurrence, n_active: np.ndarray, kept: np.ndarray, config: FamilyConfig, n_documents: int
+    parts: Iterable[Cooccurrence],
+    n_active: np.ndarray,
+    kept: np.ndarray,
+    config: FamilyConfig,
+    n_documents: int,
 ) -> sp.csr_matrix:
     """Links between kept features: upper triangle of C[i, j] / min(f_i, f_j) where it reaches the threshold.
 
-    ``n_active`` (n_latents,) holds f, documents in which each feature is active; ``kept`` (m,) feature ids in
-    rising order. Returns float64 (m, m), indexed by position in ``kept``; f and C are counted on the same
-    latents, so shares lie in (0, 1].
+    ``parts`` hold every row of C once, in order; ``n_active`` (n_latents,) holds f, documents in which each
+    feature is active; ``kept`` (m,) feature ids in rising order. Returns float64 (m, m), indexed by position in
+    ``kept``; f and C are counted on the same latents, so shares lie in (0, 1].
 
     Chance: with independent firing C[i, j] is close to a Poisson number with mean f_i f_j / n_documents. A
     link stays when so large a count has a probability of at most chance_links over the number of pairs.
@@ -103,17 +108,33 @@ def normalised(
     largest = 1.0 if config.chance_links is None else config.chance_links / n_pairs
     position = np.full(len(n_active), -1, np.int64)
     position[kept] = np.arange(len(kept))
-    if not len(kept):
-        return sp.csr_matrix((0, 0))
-    entries = (together.offsets, together.features, together.counts, position)
     f = n_active.astype(np.float64)
-    lengths = np.zeros(len(kept) + 1, np.int64)
     nothing = np.zeros(0, np.int32)
-    _links_from_threshold(*entries, f, kept, config.threshold, lengths, nothing, np.zeros(0))
-    offsets = np.cumsum(lengths)
-    columns, counts = np.empty(offsets[-1], np.int32), np.empty(offsets[-1])
-    _links_from_threshold(*entries, f, kept, config.threshold, offsets, columns, counts)
-    rows = np.repeat(np.arange(len(kept), dtype=np.int32), lengths[1:])
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(nothing, nothing, np.zeros(0))]
+    first = 0
+    for part in parts:
+        n_rows = len(part.offsets) - 1
+        ids = kept[np.searchsorted(kept, first) : np.searchsorted(kept, first + n_rows)]
+        entries = (
+            part.offsets,
+            part.features,
+            part.counts,
+            ids - first,
+            first,
+            position,
+            f,
+            config.threshold,
+        )
+        starts = np.zeros(len(ids) + 1, np.int64)
+        _links_from_threshold(*entries, starts, nothing, np.zeros(0))
+        starts = np.cumsum(starts)
+        columns, counts = np.empty(starts[-1], np.int32), np.empty(starts[-1])
+        if len(columns):
+            _links_from_threshold(*entries, starts, columns, counts)
+        rows = np.repeat(position[ids].astype(np.int32), np.diff(starts))
+        found.append((rows, columns, counts))
+        first += n_rows
+    rows, columns, counts = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
     own, other = f[kept[rows]], f[kept[columns]]
     likely = pdtrc(counts - 1, own * other / n_documents) <= largest
     shares = counts / np.maximum(np.minimum(own, other), 1)
@@ -126,25 +147,27 @@ def _links_from_threshold(
     offsets: np.ndarray,
     features: np.ndarray,
     counts: np.ndarray,
+    rows: np.ndarray,
+    first: int,
     position: np.ndarray,
     f: np.ndarray,
-    kept: np.ndarray,
     threshold: float,
     starts: np.ndarray,
     columns: np.ndarray,
     found: np.ndarray,
 ) -> None:
-    """Entries above the diagonal that reach the threshold: how many in each row, into starts[1:], while
-    ``columns`` is empty; else the positions and counts of them, from each row's start on."""
+    """Entries above the diagonal that reach the threshold, in some rows of a part whose row 0 is feature ``first``:
+    how many in each, into starts[1:], while ``columns`` is empty; else the positions and counts of them, from each
+    row's start on."""
     filling = len(columns) > 0
-    for at in range(len(kept)):
-        i = kept[at]
+    for at in range(len(rows)):
+        i = first + rows[at]
         place = starts[at]
         n_found = 0
-        for entry in range(offsets[i], offsets[i + 1]):
+        for entry in range(offsets[rows[at]], offsets[rows[at] + 1]):
             j = features[entry]
             least = max(min(f[i], f[j]), 1.0)
-            if position[j] > at and counts[entry] / least >= threshold:
+            if position[j] > position[i] and counts[entry] / least >= threshold:
                 if filling:
                     columns[place + n_found] = position[j]
                     found[place + n_found] = counts[entry]
@@ -172,16 +195,21 @@ def spanning_forest(links: sp.csr_matrix) -> np.ndarray:
 
 
 def find_families(
-    together: Cooccurrence,
+    together: Cooccurrence | Iterable[Cooccurrence],
     n_active: np.ndarray,
     n_documents: int,
     kept: np.ndarray | None = None,
     config: FamilyConfig | None = None,
 ) -> Families:
-    """Families among the features ``kept`` (None: all that are active somewhere)."""
+    """Families among the features ``kept`` (None: all that are active somewhere).
+
+    ``together``: C, whole or in parts of consecutive rows; ``n_active`` int (n_latents,), documents in which each
+    feature is active, of ``n_documents``.
+    """
     config = config or FamilyConfig()
     kept = np.flatnonzero(n_active > 0) if kept is None else np.unique(kept)
-    links = normalised(together, n_active, kept, config, n_documents)
+    parts = [together] if isinstance(together, Cooccurrence) else together
+    links = normalised(parts, n_active, kept, config, n_documents)
     remaining = np.arange(len(kept))
     everything: list[Family] = []
     found: list[int] = []

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from sae.cooccurrence import Cooccurrence
 from sae.families import Family
+from sae.jit import compiled
 
 CLEAN = 0.8  # Pearson of a family's label from which the papers call the family clean
 
@@ -68,18 +69,32 @@ def block_ratio(matrix: sp.csr_matrix, blocks: Sequence[np.ndarray]) -> float:
     if len(blocks) < 2:
         return float("nan")
     features = np.concatenate(blocks)
-    block_of = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
-    part = matrix[features][:, features].tocoo()
-    off_diagonal = part.row != part.col
-    within = off_diagonal & (block_of[part.row] == block_of[part.col])
+    cells = np.full(matrix.shape[0], -1, np.int64)
+    cells[features] = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    inside_and_out = np.zeros(2)
+    _sum_blocks(matrix.indptr, matrix.indices, matrix.data, cells, inside_and_out)
     sizes = np.array([len(block) for block in blocks], np.float64)
     pairs_inside = float((sizes * (sizes - 1)).sum())
     pairs_outside = len(features) * (len(features) - 1.0) - pairs_inside
-    inside = float(part.data[within].sum()) / pairs_inside
-    outside = float(part.data[off_diagonal & ~within].sum()) / pairs_outside
+    inside, outside = (float(v) for v in inside_and_out / (pairs_inside, pairs_outside))
     if outside == 0:
         return float("inf") if inside > 0 else float("nan")
     return inside / outside
+
+
+@compiled
+def _sum_blocks(
+    offsets: np.ndarray, columns: np.ndarray, values: np.ndarray, block_of: np.ndarray, sums: np.ndarray
+) -> None:
+    """Add a sparse matrix's entries off the diagonal to ``sums``: (inside blocks, between two of them). A block of −1
+    is none."""
+    for row in range(len(offsets) - 1):
+        if block_of[row] < 0:
+            continue
+        for entry in range(offsets[row], offsets[row + 1]):
+            other = block_of[columns[entry]]
+            if other >= 0 and columns[entry] != row:
+                sums[0 if other == block_of[row] else 1] += values[entry]
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ def shuffle_latents(latents: sp.csr_matrix, seed: int = 0) -> sp.csr_matrix:
     rng = np.random.default_rng(seed)
     n_documents, n_latents = latents.shape
     documents = np.repeat(np.arange(n_documents, dtype=np.int32), np.diff(latents.indptr))
-    deal = rng.permutation(latents.nnz)
+    deal = rng.permutation(np.arange(latents.nnz, dtype=np.int32 if latents.nnz < 2**31 else np.int64))
     features = latents.indices[deal].astype(np.int32, copy=False)
     if latents.nnz:
         draws = rng.integers(0, latents.nnz, min(_DRAWS, 4 * latents.nnz))
         _exchange(latents.indptr.astype(np.int64), documents, features, deal, draws, n_latents)
-    surplus = _surplus(documents, features, n_latents)
+    surplus = np.flatnonzero(_repeated(latents.indptr, features, n_latents))
     for _ in range(200):
         if not len(surplus):
             break
@@ -37,7 +37,7 @@ def shuffle_latents(latents: sp.csr_matrix, seed: int = 0) -> sp.csr_matrix:
         for one, other in zip(surplus, others, strict=True):
             features[[one, other]] = features[[other, one]]
             deal[[one, other]] = deal[[other, one]]
-        surplus = _surplus(documents, features, n_latents)
+        surplus = np.flatnonzero(_repeated(latents.indptr, features, n_latents))
     lost = np.bincount(documents[surplus], minlength=n_documents)
     offsets = latents.indptr.astype(np.int64) - np.concatenate([[0], np.cumsum(lost)])
     entries = (np.delete(latents.data[deal], surplus), np.delete(features, surplus), offsets)
@@ -79,9 +79,13 @@ def _exchange(
                     break
 
 
-def _surplus(documents: np.ndarray, features: np.ndarray, n_latents: int) -> np.ndarray:
-    """Entries that repeat a (document, feature) seen in an earlier entry; documents in rising order."""
-    pairs = documents.astype(np.int64) * n_latents + features
-    order = np.argsort(pairs, kind="stable")
-    pairs = pairs[order]
-    return np.sort(order[1:][pairs[1:] == pairs[:-1]])
+@compiled
+def _repeated(offsets: np.ndarray, features: np.ndarray, n_latents: int) -> np.ndarray:
+    """bool (n_entries,): the entry's feature stands in its document already, in an earlier entry."""
+    seen = np.full(n_latents, -1, np.int32)
+    repeated = np.zeros(len(features), np.bool_)
+    for document in range(len(offsets) - 1):
+        for entry in range(offsets[document], offsets[document + 1]):
+            repeated[entry] = seen[features[entry]] == document
+            seen[features[entry]] = document
+    return repeated

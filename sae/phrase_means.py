@@ -5,6 +5,7 @@ which no document was looked at gets zeros, and rare phrases lean on few documen
 """
 
 from collections.abc import Sequence
+from functools import partial, reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +41,8 @@ def documents_with_words(
         if not known or len(known) < len(set(words)):
             columns.append(np.zeros(0, np.int64))
             continue
-        count = np.asarray(by_word[:, known].sum(1)).ravel()
-        columns.append(np.flatnonzero(count == len(known)))
+        having = (by_word.indices[by_word.indptr[word] : by_word.indptr[word + 1]] for word in known)
+        columns.append(reduce(partial(np.intersect1d, assume_unique=True), having).astype(np.int64))
     offsets = np.cumsum([0] + [len(column) for column in columns])
     found = np.concatenate([*columns, np.zeros(0, np.int64)])
     ones = np.ones(len(found), np.float32)

@@ -82,13 +82,12 @@ class _Means:
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         parts = [[content_keys(part) for part in split_label(text)] for text in texts]
-        contains = [
-            sparse.csc_matrix(documents_with_words(phrases, self.vocabulary, self.document_words).sum(1))
-            for phrases in parts
-        ]
-        if not contains:
-            return np.zeros((0, self.embeddings.shape[1]), np.float32)
-        return mean_vectors(sparse.hstack(contains), self.embeddings, self.rows)
+        flat = [words for phrases in parts for words in phrases]
+        contains = documents_with_words(flat, self.vocabulary, self.document_words)
+        text_of = np.repeat(np.arange(len(texts)), [len(phrases) for phrases in parts])
+        ones = np.ones(len(flat), np.float32)
+        joined = sparse.csc_matrix((ones, (np.arange(len(flat)), text_of)), (len(flat), len(texts)))
+        return mean_vectors(contains @ joined, self.embeddings, self.rows)
 
 
 def split_label(label: str) -> list[str]:

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components, laplacian, reverse_cuthil
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from sae.families import Family
+from sae.jit import compiled
 
 _ROWS_AT_ONCE = 1024
 _NEIGHBOURS = 10
@@ -150,13 +151,27 @@ def heatmap(matrix: sp.csr_matrix, order: np.ndarray, bins: int = 64) -> np.ndar
     out."""
     bins = max(1, min(bins, len(order)))
     cell = np.arange(len(order)) * bins // max(1, len(order))
-    part = matrix[order][:, order].tocoo()
-    off_diagonal = part.row != part.col
+    cell_of = np.full(matrix.shape[0], -1, np.int64)
+    cell_of[order] = cell
     sums = np.zeros((bins, bins))
-    np.add.at(sums, (cell[part.row[off_diagonal]], cell[part.col[off_diagonal]]), part.data[off_diagonal])
+    _sum_cells(matrix.indptr, matrix.indices, matrix.data, cell_of, sums)
     sizes = np.bincount(cell, minlength=bins).astype(np.float64)
     pairs = np.outer(sizes, sizes) - np.diag(sizes)
     return np.divide(sums, pairs, out=np.zeros_like(sums), where=pairs > 0)
+
+
+@compiled
+def _sum_cells(
+    offsets: np.ndarray, columns: np.ndarray, values: np.ndarray, cell_of: np.ndarray, sums: np.ndarray
+) -> None:
+    """Add a sparse matrix's entries off the diagonal to the cells of their row and column; −1 is none."""
+    for row in range(len(offsets) - 1):
+        if cell_of[row] < 0:
+            continue
+        for entry in range(offsets[row], offsets[row + 1]):
+            other = cell_of[columns[entry]]
+            if other >= 0 and columns[entry] != row:
+                sums[cell_of[row], other] += values[entry]
 
 
 def cosine_heatmap(directions: np.ndarray, order: np.ndarray, bins: int = 64) -> np.ndarray:

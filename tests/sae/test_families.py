@@ -133,7 +133,7 @@ def test_normalised_by_the_sparser_feature() -> None:
     n_active = np.bincount(latents.indices, minlength=latents.shape[1])
     kept = np.flatnonzero(n_active % 7 != 0)
     config = FamilyConfig(threshold=0.1, chance_links=None)
-    found = normalised(together, n_active, kept, config, latents.shape[0]).toarray()
+    found = normalised([together], n_active, kept, config, latents.shape[0]).toarray()
     active = (latents.toarray() > 0).astype(float)
     share = (active.T @ active)[np.ix_(kept, kept)] / np.minimum.outer(n_active[kept], n_active[kept])
     np.testing.assert_allclose(found, np.triu(np.where(share >= 0.1, share, 0), 1))
