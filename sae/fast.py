@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae import kernels, latent_kernels
+from sae.aligned import aligned_copy, aligned_zeros
 from sae.config import SAEConfig, TrainConfig
 from sae.crew import ThreadChoice, available_processors, share
 from sae.data import FloatArray, Standardisation
@@ -91,11 +92,9 @@ class FastStepper:
         self.dead_after, self.dtype = dead_after, dtype
         self.threads = threads or available_processors()
         self._choice = ThreadChoice(threads)
-        self.weights = {
-            name: np.array(getattr(parameters, name), dtype, order="C") for name in PARAMETER_NAMES
-        }
-        self.adam_mean = {name: np.zeros_like(array) for name, array in self.weights.items()}
-        self.adam_square = {name: np.zeros_like(array) for name, array in self.weights.items()}
+        self.weights = {name: aligned_copy(getattr(parameters, name), dtype) for name in PARAMETER_NAMES}
+        self.adam_mean = {name: aligned_zeros(array.shape, dtype) for name, array in self.weights.items()}
+        self.adam_square = {name: aligned_zeros(array.shape, dtype) for name, array in self.weights.items()}
         self.adam_steps = 0
         self.since_active = np.zeros(sae_config.n_latents, np.int64)
         self._buffer = Buffers(dtype)

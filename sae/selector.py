@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sae import kernels, topk
+from sae.aligned import aligned_zeros
 from sae.crew import share
 
 Array = npt.NDArray[Any]
@@ -32,7 +33,7 @@ class Buffers:
         size = math.prod(shape)
         held = self._held.get(name)
         if held is None or held.size < size:
-            held = self._held[name] = np.zeros(size, self.dtype if dtype is None else dtype)
+            held = self._held[name] = aligned_zeros((size,), self.dtype if dtype is None else dtype)
         return held[:size].reshape(shape)
 
     def own(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
@@ -83,7 +84,7 @@ class Selector:
         ``kernels.round_rows`` writes them; whoever changes W_enc keeps them up to date."""
         self._largest_norms = np.zeros(2, W_enc.dtype)
         if screen:
-            self.shadow = np.empty(W_enc.shape, np.uint16), self.shadow[1]
+            self.shadow = aligned_zeros(W_enc.shape, np.uint16), self.shadow[1]
             self.round_weights()
 
     def round_weights(self) -> None:
