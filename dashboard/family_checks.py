@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, chips, family_charts, structure_data
-from dashboard.text import safe_text
+from dashboard import chips, family_charts, page_script, structure_data
+from dashboard.text import plain_text, safe_text
 
 PAPERS = {  # O'Neill et al. 2024, table 1: size, F1, Pearson, R, C ratio, D ratio, share included
     "astro-ph, SAE16": (6, 0.86, 0.76, 10.99, 5.13, 5.47, 0.36),
@@ -86,7 +86,11 @@ def _structure(corpus_name: str, sae_name: str, numbers: pd.Series) -> None:
         return
     names = list(dict.fromkeys(maps["matrix"]))
     chosen = st.selectbox("Matrix, features reordered", names, key="families-structure")
-    charts.show(family_charts.cells(maps[maps["matrix"] == chosen]), f"Matrix: {chosen}")
+    page_script.saved_chart(
+        family_charts.cells(maps[maps["matrix"] == chosen]),
+        f"Matrix: {plain_text(chosen, 80)}",
+        f"{corpus_name}-{sae_name}-{plain_text(chosen, 40).replace(' ', '-')}",
+    )
     told = []
     for name in dict.fromkeys(str(n).split(":")[0] for n in numbers.index):
         contrast, shuffled = numbers.get(f"{name}: contrast"), numbers.get(f"{name}: shuffled")

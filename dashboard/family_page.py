@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, chips, family_tabs, state, structure_data, treemap
+from dashboard import chips, family_tabs, page_script, state, structure_data, treemap
 from dashboard.family_actions import family_actions
 from dashboard.graph import Node, family_graph, graph_height
 from dashboard.text import plain_text, safe_text
@@ -21,24 +21,26 @@ def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> None:
     name = family_name(family, tree)
     st.subheader(safe_text(name, 160), anchor=False)
     _facts(family, tree)
-    left, right = st.columns([5, 4], gap="large")
+    stem = f"{corpus_name}-{sae_name}-family-{family_id}"
+    with st.container(key=page_script.LINKED):
+        left, right = st.columns([5, 4], gap="large")
     with left:
         shown = _levels(tree, family_id)
         if len(tree) >= _MAPPED_FROM and _drawn_as() == "Map":
-            _map(shown)
+            _map(shown, stem)
         else:
             _graph(shown)
         family_actions(corpus_name, sae_name, family, tree, name, _nodes(shown))
     with right:
         features, radar, matrix, documents = st.tabs(["Features", "Scores", "Together", "Documents"])
         with features:
-            family_tabs.features_table(tree, family_id, f"{corpus_name}-{sae_name}-family-{family_id}")
+            family_tabs.features_table(tree, family_id, stem)
         with radar:
-            family_tabs.scores_radar(family, tree)
+            family_tabs.scores_radar(family, tree, stem)
         with matrix:
-            family_tabs.matrix_block(corpus_name, sae_name, tree)
+            family_tabs.matrix_block(corpus_name, sae_name, tree, stem)
         with documents:
-            family_tabs.documents_plane(corpus_name, sae_name, family)
+            family_tabs.documents_plane(corpus_name, sae_name, family, stem)
 
 
 def family_name(family: pd.Series, tree: pd.DataFrame) -> str:
@@ -86,13 +88,13 @@ def _levels(tree: pd.DataFrame, family_id: int) -> pd.DataFrame:
         return tree
     level = st.slider(
         "Levels shown",
-        1,
-        deepest,
-        deepest,
+        2,
+        deepest + 1,
+        deepest + 1,
         key=f"family-levels-{family_id}",
         help="From general to specific.",
     )
-    return tree[tree["depth"] <= level]
+    return tree[tree["depth"] < level]
 
 
 def _drawn_as() -> str:
@@ -108,15 +110,24 @@ def _drawn_as() -> str:
     )
 
 
-def _map(tree: pd.DataFrame) -> None:
+def _map(tree: pd.DataFrame, stem: str) -> None:
     shown = tree.assign(pearson=tree["pearson_random"])
-    charts.show(
-        treemap.family_tiles(shown[["feature_id", "label", "depth", "n_active", "pearson"]]),
-        f"Map of the {len(tree) - 1} features below {plain_text(tree['label'].iloc[0], 60)}",
-    )
+    with st.container(gap=None):
+        event: Any = st.altair_chart(
+            treemap.family_tiles(shown[["feature_id", "label", "depth", "n_active", "pearson"]]),
+            theme="streamlit",
+            on_select="rerun",
+            selection_mode="feature",
+            key=f"{stem}-map",
+            alt=f"Map of the {len(tree) - 1} features below {plain_text(tree['label'].iloc[0], 60)}",
+        )
+        page_script.save_buttons(f"{stem}-map")
+    if picked := event.selection.get("feature"):
+        parameters = state.feature_parameters(int(picked[0]["feature_id"]))
+        st.switch_page(chips.FEATURES_PAGE, query_params=parameters)
     st.caption(
         "Every feature below the parent; area: documents, side by side what lies below the same feature. "
-        "Colour: how well the label predicts, from ochre at 0.4 through grey to blue-green at 1."
+        "Colour: how well the label predicts (Pearson, random negatives). Click one for its page."
     )
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, chips, family_charts, state, structure_data
+from dashboard import chips, family_charts, page_script, state, structure_data
 from dashboard.row_table import row_table
 from dashboard.text import plain_text
 
@@ -31,27 +31,26 @@ def features_table(tree: pd.DataFrame, family_id: int, stem: str) -> None:
     chosen = row_table(
         shown,
         {
-            "feature": None,
-            "label": column.TextColumn(
-                "Feature", width="medium", help="Indented below the feature above it."
-            ),
+            # Shown first: dashboard.page_script reads there which feature stands in a row.
+            "feature": column.NumberColumn("No.", format="%d", width=50, help="The feature's number."),
+            "label": column.TextColumn("Feature", width=190, help="Indented below the feature above it."),
             "together": column.NumberColumn(
                 "With parent",
                 format="localized",
-                width=100,
+                width=92,
                 help="Documents in which it and the family's parent are active.",
             ),
             "share": column.NumberColumn(
                 "Share",
                 format="%.0f %%",
-                width=70,
+                width=62,
                 help="Of the sparser one's documents, those in which the feature above it is active too.",
             ),
             "pearson": column.NumberColumn(
-                "Pearson", format="%.2f", width=70, help="Of its label, random negatives."
+                "Pearson", format="%.2f", width=68, help="Of its label, random negatives."
             ),
-            "f1": column.NumberColumn("F1", format="%.2f", width=60, help="Of its label, random negatives."),
-            "density": column.NumberColumn("Density", format="%.2g %%", width=80),
+            "f1": column.NumberColumn("F1", format="%.2f", width=48, help="Of its label, random negatives."),
+            "density": column.NumberColumn("Density", format="%.2g %%", width=72),
         },
         key=f"family-table-{family_id}",
         name=stem,
@@ -65,14 +64,15 @@ def features_table(tree: pd.DataFrame, family_id: int, stem: str) -> None:
         st.switch_page(chips.FEATURES_PAGE, query_params=state.feature_parameters(feature_id))
 
 
-def scores_radar(family: pd.Series, tree: pd.DataFrame) -> None:
+def scores_radar(family: pd.Series, tree: pd.DataFrame, stem: str) -> None:
     """How well the features' labels predict, and the family's own."""
     shown = tree.sort_values("density", ascending=False, kind="stable").head(_SHOWN_ON_RADAR)
     scores = [chips.number(value) for value in shown["pearson_random"]]
     own = chips.number(family["pearson_random"])
-    charts.show(
-        family_charts.radar(shown["label"].tolist(), scores, own),
+    page_script.saved_chart(
+        family_charts.radar(shown["feature_id"].tolist(), shown["label"].tolist(), scores, own),
         f"Pearson of {len(shown)} features around a circle; the family's own is {chips.signed(own)}",
+        f"{stem}-scores",
     )
     st.caption(
         f"Pearson of each feature's label; dashed: the family's own, {chips.signed(own)}. Rings at ¼, ½, ¾, "
@@ -80,7 +80,7 @@ def scores_radar(family: pd.Series, tree: pd.DataFrame) -> None:
     )
 
 
-def matrix_block(corpus_name: str, sae_name: str, tree: pd.DataFrame) -> None:
+def matrix_block(corpus_name: str, sae_name: str, tree: pd.DataFrame, stem: str) -> None:
     """How often, or how similarly, each two features of the family are active together."""
     # The parent last, children by rising density; of a large family the densest ones.
     children = tree.iloc[1:].sort_values("density", kind="stable").tail(_SHOWN_IN_MATRIX - 1)
@@ -96,31 +96,31 @@ def matrix_block(corpus_name: str, sae_name: str, tree: pd.DataFrame) -> None:
         label_visibility="collapsed",
     )
     similar = kind == "Similarity"
-    charts.show(
+    page_script.saved_chart(
         family_charts.matrix_block(
+            ordered["feature_id"].tolist(),
             ordered["label"].tolist(),
             similarities if similar else counts,
             "similarity" if similar else "documents",
         ),
         "How often, or how similarly, each two features of the family are active together",
+        f"{stem}-together",
     )
-    st.caption(
-        "Stronger: more. Children by rising density, the parent last: its row should be the strong one."
-    )
+    st.caption("Children by rising density, the parent last: its row should be the strong one.")
 
 
-def documents_plane(corpus_name: str, sae_name: str, family: pd.Series) -> None:
+def documents_plane(corpus_name: str, sae_name: str, family: pd.Series, stem: str) -> None:
     """Documents in the plane of the family's first two principal components."""
     points = structure_data.points(corpus_name, sae_name, int(family["family_id"]))
     if len(points) < 3:
         st.caption("Too few documents to draw.")
         return
-    charts.show(
+    page_script.saved_chart(
         family_charts.projection(points, list(family["explained"])),
         "Documents of the family in the plane of its first two principal components",
+        f"{stem}-documents",
     )
     st.caption(
-        f"A sample of {len(points)} documents, by their activations of this family alone; stronger: more "
-        "active. Straight rays are "
+        f"A sample of {len(points)} documents, by their activations of this family alone. Straight rays are "
         "documents with one feature."
     )

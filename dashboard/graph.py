@@ -74,6 +74,8 @@ iframe{{border:0;width:100%;height:{height}px}}</style></head><body>
 const known = new Set({known}), address = {_script_json(address)};
 addEventListener("message", event => {{
   const inner = document.querySelector("iframe").contentWindow;
+  // What the page around points at (dashboard.page_script) is handed on.
+  if (event.source === parent && Array.isArray(event.data?.light)) inner.postMessage(event.data, "*");
   if (event.source !== inner || !event.data) return;
   const feature = event.data.feature, picture = event.data.picture;
   if (typeof picture === "string" && picture.startsWith("data:image/png;base64,")) {{
@@ -83,6 +85,8 @@ addEventListener("message", event => {{
     saved.click();
     return;
   }}
+  if (known.has(event.data.chosen))
+    parent.dispatchEvent(new parent.CustomEvent("sextant-feature", {{detail: event.data.chosen}}));
   if (!known.has(feature)) return;
   // Streamlit's frame may not navigate the page around it, but that page may follow a link of its own.
   const link = parent.document.createElement("a");
@@ -110,14 +114,17 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
         name = plain_text(node.label, 28) or f"feature {node.feature_id}"
         colour = score_colour(node.score)
         unscored = node.score is None
+        ground = _colours(dark).paper if unscored else colour
+        marked = {"background": ground, "border": _colours(dark).ink}
         network.add_node(
             node.feature_id,
             label=name if not rings or node.feature_id in labelled else " ",
             x=float(node.x),
             y=float(node.y),
             size=(6 + 42 * max(node.density, 0) ** 0.5) * grow,
-            color={"background": "transparent" if unscored else colour, "border": colour},
+            color={"background": ground, "border": colour, "highlight": marked, "hover": marked},
             borderWidth=2 * grow,
+            borderWidthSelected=4 * grow,
             shapeProperties={"borderDashes": [4, 3] if unscored else False},
             shape="dot",
             physics=False,
@@ -129,7 +136,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
                 node.parent,
                 node.feature_id,
                 width=(1 + 7 * share) * grow,
-                color={"color": MUTED, "opacity": 0.55},
+                color={"color": MUTED, "highlight": ACCENT, "hover": MUTED, "opacity": 0.55},
             )
     options = {
         "physics": {"enabled": False},
@@ -138,7 +145,8 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
                 "color": _colours(dark).ink,
                 "size": round(28 * max(1.0, 1.3 * grow)) if len(nodes) > 60 else 15,
                 "face": "system-ui, sans-serif",
-                "strokeWidth": 0,
+                "strokeWidth": 4,  # so that an arrow behind a label does not cross its letters
+                "strokeColor": _colours(dark).paper,
             }
         },
         "edges": {"arrows": {"to": {"enabled": True, "scaleFactor": 0.5}}, "smooth": {"enabled": False}},
@@ -188,10 +196,16 @@ function choose(id) {{
   said.replaceChildren(name, document.createTextNode(facts[id].slice(1).map(f => " · " + f).join("")));
 }}
 function open_page(id) {{ parent.postMessage({{feature: id}}, "*"); }}
-network.on("hoverNode", event => choose(event.node));
+function tell(id) {{ choose(id); parent.postMessage({{chosen: id}}, "*"); }}
+addEventListener("message", event => {{
+  if (event.source !== parent || !Array.isArray(event.data?.light)) return;
+  const lit = event.data.light.filter(id => id in facts);
+  if (lit.length === 1) choose(lit[0]); else network.selectNodes(lit);
+}});
+network.on("hoverNode", event => tell(event.node));
 network.on("click", event => {{
   if (!event.nodes.length) return;
-  if (chosen === event.nodes[0]) open_page(chosen); else choose(event.nodes[0]);
+  if (chosen === event.nodes[0]) open_page(chosen); else tell(event.nodes[0]);
 }});
 const box = document.querySelector("#mynetwork canvas");
 box.tabIndex = 0;
@@ -207,15 +221,26 @@ box.addEventListener("keydown", event => {{
   else if (event.key in moves) {{
     const to = chosen === null ? order[0] : moves[event.key];
     if (to !== undefined && to !== null) {{
-      choose(to);
-      network.focus(to, {{animation: false, scale: network.getScale()}});
+      tell(to);
+      const place = network.canvasToDOM(network.getPosition(to));
+      if (place.x < 40 || place.y < 20 || place.x > box.clientWidth - 40 || place.y > box.clientHeight - 40)
+        network.focus(to, {{animation: false, scale: network.getScale()}});
     }}
   }} else if (event.key === "+" || event.key === "-") {{
     network.moveTo({{scale: network.getScale() * (event.key === "+" ? 1.25 : 0.8)}});
   }} else if (event.key === "0") {{ show(); }} else return;
   event.preventDefault();
 }});
+const stood = network.getPositions(), depth = {{}};
+for (const id of order) depth[id] = above[id] === null ? 0 : depth[above[id]] + 1;
+let narrow = false;
 function show() {{
+  // In a narrow place the columns stand closer, alternate ones a little lower, so that more of them fit.
+  if (!rings && narrow !== box.clientWidth < 500) {{
+    narrow = !narrow;
+    nodes.update(order.map(id => narrow
+      ? {{id: id, x: stood[id].x * 0.55, y: stood[id].y + depth[id] % 2 * 14}} : {{id: id, ...stood[id]}}));
+  }}
   network.fit();
   network.moveTo({{scale: network.getScale() * 0.82}});  // labels reach beyond the outermost features
   // Where all of it would be too small to read, start at the parent.
@@ -235,7 +260,7 @@ document.getElementById("save").addEventListener("click", () => {{
   parent.postMessage({{picture: copy.toDataURL("image/png")}}, "*");
 }});
 network.once("afterDrawing", show);
-addEventListener("resize", show);
+network.on("resize", () => setTimeout(show));  // after vis has moved its own view
 said.textContent = "Point at a feature, or use the arrow keys; click or press Enter for its page.";
 </script>"""
     page = page.replace("<head>", "<head>" + head, 1) if "<head>" in page else head + page

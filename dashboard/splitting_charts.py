@@ -72,9 +72,13 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
                 ],
             )
         )
+    near = dict(zip(ribbons["target"], ribbons["cosine"], strict=True))
     shown = nodes.drop(columns="label").assign(
         x=nodes["column"],
-        name=[plain_text(label, 34) for label in nodes["label"]],
+        name=[
+            plain_text(label, 34) + (f"  {near[i]:.2f}" if i in near else "")
+            for label, i in zip(nodes["label"], nodes["id"], strict=True)
+        ],
         whole=[plain_text(label, 160) for label in nodes["label"]],
     )
     kinds = ["recurrent", "split", "new"]
@@ -96,10 +100,11 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
     )
     # The outer columns have free room beside them; those between write above their feature. Where the chart
     # is narrow only the last column is written: the page's list names them all.
+    between = f"0.6 * width / {last + 2 * _BESIDE}"
     outer = f"{_BESIDE} * width / {last + 2 * _BESIDE} - 14"
     for part, align, dx, dy, room, words in (
         (shown[shown["column"] == last], "left", 10, 0, outer, alt.Text("name:N")),
-        (shown[shown["column"].between(1, last - 1)], "left", 0, -16, "190", _where_wide()),
+        (shown[shown["column"].between(1, last - 1)], "left", 0, -16, between, _where_wide()),
         (shown[(shown["column"] == 0) & (last > 0)], "right", -10, 0, outer, _where_wide()),
     ):
         mark = alt.Chart(part).mark_text(
@@ -112,7 +117,7 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
         )
         layers.append(mark.encode(x=x, y=y, text=words))
     tallest = int(nodes.groupby("column").size().max()) if len(nodes) else 1
-    return themed(alt.layer(*layers), max(180, 36 * tallest + 40))
+    return themed(alt.layer(*layers), max(180, (52 if tallest <= 6 else 40) * tallest + 40))
 
 
 def _where_wide() -> Any:

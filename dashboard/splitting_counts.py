@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, chips, splitting_charts, structure_data
+from dashboard import chips, page_script, splitting_charts, structure_data
 from dashboard.tables import download_table
 from dashboard.text import safe_text
 
@@ -20,20 +20,22 @@ def distributions(corpus_name: str, names: list[str], summary: pd.DataFrame) -> 
         table = pd.DataFrame(
             {"series": found["sae"] + " in " + found["other"], "x": found["x"], "value": found["value"]}
         )
-        charts.show(
+        page_script.saved_chart(
             splitting_charts.steps(
                 table[table["x"] >= 0], "cosine of decoder directions", "share of features"
             ),
             "Distribution of cosines",
+            f"{corpus_name}-cosines",
         )
         st.caption(_medians(summary))
     with two:
         st.markdown("How many features recur in every larger model?")
         found = summary[summary["kind"] == "recurring"]
         table = pd.DataFrame({"series": found["sae"], "x": found["x"], "value": found["value"]})
-        charts.show(
+        page_script.saved_chart(
             splitting_charts.steps(table, "cosine above", "features", percent=False),
             "Recurring features by threshold",
+            f"{corpus_name}-recurring",
         )
         st.caption(_recurring(found))
     with three:
@@ -43,11 +45,12 @@ def distributions(corpus_name: str, names: list[str], summary: pd.DataFrame) -> 
             st.caption(f"This needs three models; there are {len(names)}.")
         else:
             table = pd.DataFrame({"series": found["other"], "x": found["x"], "value": found["value"]})
-            charts.show(
+            page_script.saved_chart(
                 splitting_charts.steps(
                     table, "overlap, directly and through the middle", "features", percent=False
                 ),
                 "Self-consistency of the assignments",
+                f"{corpus_name}-self-consistency",
             )
             median = summary[summary["kind"] == "median overlap"]["value"]
             st.caption(f"Median overlap {chips.signed(median.iloc[0])}." if len(median) else "")
@@ -88,11 +91,12 @@ def _grid(corpus_name: str) -> None:
             groups = {f"{fixed} = {value:,}": value for value in sorted(part[column].unique().tolist())}
             chosen = st.selectbox(title, list(groups), key=f"grid-{fixed}")
             shown = part[part[column] == groups[chosen]]
-            charts.show(
+            page_script.saved_chart(
                 splitting_charts.steps(
                     _series(shown, fixed), "cosine with the nearest feature", "share of features"
                 ),
                 f"Distribution of nearest cosines in the grid, {title}",
+                f"{corpus_name}-grid-{fixed}-fixed",
             )
             medians = shown.drop_duplicates(["n_latents", "k"])
             st.caption(

@@ -50,9 +50,17 @@ def tree(corpus_name: str, sae_name: str, family_id: int) -> pd.DataFrame:
 
 
 def points(corpus_name: str, sae_name: str, family_id: int) -> pd.DataFrame:
-    """Documents in the plane of a family's principal components, with their titles."""
-    found = FamilyReader(data.sae(corpus_name, sae_name)).points(family_id).to_pandas()
-    return found.assign(title=data.titles(corpus_name).iloc[found["document"]].to_numpy())
+    """Documents in the plane of a family's principal components, with titles and the family's features in them."""
+    reader = data.sae(corpus_name, sae_name)
+    found = FamilyReader(reader).points(family_id).to_pandas()
+    table = members(corpus_name, sae_name)
+    family = table.loc[table["family_id"] == family_id, "feature_id"].to_numpy()
+    activations, indices = reader.by_document(found["document"].to_numpy())
+    inside = np.isin(indices, family) & (activations > 0)
+    return found.assign(
+        title=data.titles(corpus_name).iloc[found["document"]].to_numpy(),
+        features=[row[keep].tolist() for row, keep in zip(indices, inside, strict=True)],
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=32)

@@ -8,13 +8,23 @@ import numpy as np
 import pandas as pd
 
 from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
+from dashboard.family_charts import said
 from dashboard.text import plain_text
 
 # Nearly all scores lie in the upper half; what is below .4 is as ochre as it gets.
 SCORE_SCALE = alt.Scale(domain=[0.4, 0.7, 1], range=[CONTRAST, MUTED, ACCENT], clamp=True, interpolate="rgb")
 WIDTH, HEIGHT = 100.0, 42.0
-_LEAST_TALL = 3.0  # of the map's 42 units: a lower tile has no room for a name
+_LEAST_HIGH = 3.0  # of the map's 42 units: a lower tile has no room for a name
+_LEAST_FLAT = 55  # pixels: a narrower tile's name stands upright where it is taller than wide
+_LEAST_TALL = 40  # pixels for such a name
 _LEAST_WIDE = 28  # pixels: less shows nothing but an ellipsis
+_SCALE_SHOWN = alt.Legend(
+    title="Pearson of the label",
+    direction="horizontal",
+    gradientLength=140,
+    values=[0.4, 0.7, 1],
+    format=".1f",
+)
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -72,7 +82,7 @@ def family_map(families: pd.DataFrame) -> Any:
     ]
     stroke = alt.condition(chosen, alt.value("currentColor"), alt.value("#ffffff55"))
     rectangles = _rectangles(table, told).encode(stroke=stroke).add_params(chosen)
-    return themed(rectangles + _names(table), 320)
+    return themed(rectangles + _names(table), 380)
 
 
 def family_tiles(tree: pd.DataFrame) -> Any:
@@ -86,13 +96,14 @@ def family_tiles(tree: pd.DataFrame) -> Any:
     table["whole"] = table.groupby("branch")["area"].transform("sum")
     table = table.sort_values(["whole", "branch", "area"], ascending=[False, True, False], kind="stable")
     table["name"] = [plain_text(label, 120) for label in table["label"]]
+    table["said"] = [said([i], name) for i, name in zip(table["feature_id"], table["name"], strict=True)]
     parts, whole = [], table.groupby("branch", sort=False)["whole"].first()
     for (x, y, x2, y2), (_, part) in zip(
         tiles(whole.tolist()), table.groupby("branch", sort=False), strict=True
     ):
         inside = tiles(part["area"].tolist(), x2 - x, y2 - y) + np.array([x, y, x, y])
         parts.append(
-            part[["name", "n_active", "pearson", "depth"]].assign(
+            part[["feature_id", "name", "n_active", "pearson", "depth", "said"]].assign(
                 **{name: inside[:, at] for at, name in enumerate(("x", "y", "x2", "y2"))}
             )
         )
@@ -103,7 +114,10 @@ def family_tiles(tree: pd.DataFrame) -> Any:
         alt.Tooltip("n_active:Q", title="documents", format=","),
         alt.Tooltip("pearson:Q", format=".2f"),
     ]
-    return themed(_rectangles(shown, told).encode(stroke=alt.value("#ffffff55")) + _names(shown), 420)
+    chosen = alt.selection_point(name="feature", fields=["feature_id"], on="click", empty=False)
+    rectangles = _rectangles(shown, told).encode(stroke=alt.value("#ffffff55"), description="said:N")
+    rectangles = rectangles.add_params(chosen)
+    return themed(rectangles + _names(shown), 470)
 
 
 def _rectangles(table: pd.DataFrame, told: list[Any]) -> Any:
@@ -118,7 +132,7 @@ def _rectangles(table: pd.DataFrame, told: list[Any]) -> Any:
             y2="y2:Q",
             color=alt.condition(
                 "isValid(datum.pearson)",
-                alt.Color("pearson:Q", scale=SCORE_SCALE, legend=None),
+                alt.Color("pearson:Q", scale=SCORE_SCALE, legend=_SCALE_SHOWN),
                 alt.value("transparent"),
             ),
             tooltip=told,
@@ -127,15 +141,22 @@ def _rectangles(table: pd.DataFrame, told: list[Any]) -> Any:
 
 
 def _names(table: pd.DataFrame) -> Any:
-    """The column ``name`` in the middle of each tile that has room for a few letters of it."""
-    room = f"(datum.x2 - datum.x) / {WIDTH} * width - 12"
+    """The column ``name`` in the middle of each tile that has room for a few letters of it, upright where the
+    tile is narrow."""
+    wide, tall = (
+        f"((datum.x2 - datum.x) / {WIDTH} * width - 12)",
+        f"((datum.y2 - datum.y) / {HEIGHT} * height - 8)",
+    )
+    upright = f"({wide} < {_LEAST_FLAT} && {tall} > {wide} && {tall} > {_LEAST_TALL} && {wide} > 0)"
+    room = f"({upright} ? {tall} : {wide})"
     placed = table.assign(middle=(table["x"] + table["x2"]) / 2, centre=(table["y"] + table["y2"]) / 2)
     return (
-        alt.Chart(placed[placed["y2"] - placed["y"] > _LEAST_TALL])
+        alt.Chart(placed[placed["y2"] - placed["y"] > _LEAST_HIGH])
         .mark_text(fontSize=12, color="white", limit=alt.expr(f"max(1, {room})"))
         .encode(
             x="middle:Q",
             y="centre:Q",
+            angle=alt.condition(upright, alt.value(270), alt.value(0)),
             text=alt.condition(f"{room} > {_LEAST_WIDE}", alt.Text("name:N"), alt.value("")),
         )
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cards, chips, frame, state, structure_data, treemap
+from dashboard import cards, chips, frame, page_script, state, structure_data, treemap
 from dashboard.family_checks import family_checks
 from dashboard.family_page import family_page
 from dashboard.family_search import searched
@@ -33,6 +33,7 @@ def view() -> None:
             icon=":material/info:",
         )
         family_checks(corpus_name, sae_name)
+        page_script.install()
         return
     found = searched(corpus_name, sae_name, families)
     if found.empty:
@@ -43,6 +44,7 @@ def view() -> None:
     family_page(corpus_name, sae_name, chips.feature_row(families, chosen))
     st.divider()
     family_checks(corpus_name, sae_name)
+    page_script.install()
 
 
 def _overview(corpus_name: str, sae_name: str, families: pd.DataFrame) -> int:
@@ -59,18 +61,20 @@ def _overview(corpus_name: str, sae_name: str, families: pd.DataFrame) -> int:
     by_map, by_table = st.tabs([f"Map of {len(table):,} famil{'y' if len(table) == 1 else 'ies'}", "Table"])
     with by_map:
         mapped = table.nlargest(_MAPPED, "n_documents")
-        event: Any = st.altair_chart(
-            treemap.family_map(mapped[["family_id", "label", "size", "n_documents", "pearson"]]),
-            theme="streamlit",
-            on_select="rerun",
-            selection_mode="family",
-            key=f"families-map-{key}",
-            alt=f"Map of {len(mapped)} families; area: documents, colour: score. The table holds the same.",
-        )
+        with st.container(gap=None):
+            event: Any = st.altair_chart(
+                treemap.family_map(mapped[["family_id", "label", "size", "n_documents", "pearson"]]),
+                theme="streamlit",
+                on_select="rerun",
+                selection_mode="family",
+                key=f"families-map-{key}",
+                alt=f"Map of {len(mapped)} families; area: documents, colour: score. The table holds the same.",
+            )
+            page_script.save_buttons(f"{key}-families")
         more = f", the {_MAPPED} with most documents" if len(table) > _MAPPED else ""
         st.caption(
-            f"Area: documents{more}. Colour: how well the family's label predicts, from ochre at 0.4 through "
-            "grey to blue-green at 1 (Pearson, random negatives). Click one to open it."
+            f"Area: documents{more}. Colour: how well the family's label predicts (Pearson, random negatives). "
+            "Click one to open it."
         )
     picked = event.selection.get("family") or []
     from_map = picked[0].get("family_id") if picked else None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cards, charts, chips, data, frame, splitting_charts, state, structure_data
+from dashboard import cards, chips, data, frame, page_script, splitting_charts, state, structure_data
 from dashboard.splitting_counts import distributions
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
@@ -38,17 +38,18 @@ def view() -> None:
     if start is None:
         return
     nodes, ribbons = flow_tables(corpus_name, names, matches, start)
-    charts.show(
+    page_script.saved_chart(
         splitting_charts.flow(nodes, ribbons),
         f"Flow from one feature of {names[0]} to {len(nodes) - 1} features of larger models",
+        f"{corpus_name}-splitting-of-{start}",
     )
     st.caption(
         " → ".join(
             f"{safe_text(name)} ({len(data.feature_table(corpus_name, name)):,} features)" for name in names
         )
-        + ". Width: documents with both features. Circle in colour: the same feature is found again "
-        "(recurrent); "
-        "diamond and dashes: nothing like it in the smaller model (new)."
+        + ". Width: documents with both features; number: cosine with the feature it comes from. Circle in "
+        "colour: the same feature is found again (recurrent); diamond and dashes: nothing like it in the "
+        "smaller model (new)."
     )
     left, right = st.columns([1, 1], gap="large")
     with left:
@@ -57,6 +58,7 @@ def view() -> None:
         _moving(corpus_name, nodes, ribbons)
     st.divider()
     distributions(corpus_name, names, summary)
+    page_script.install()
 
 
 def ordered_models(corpus_name: str) -> list[str]:

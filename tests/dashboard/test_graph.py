@@ -177,10 +177,11 @@ def test_charts_hold_no_hostile_character() -> None:
     )
     charts = [
         treemap.family_map(families),
-        family_charts.radar(HOSTILE, [0.5] * n, 0.4),
-        family_charts.matrix_block(HOSTILE, np.eye(n), "documents"),
+        family_charts.radar(range(n), HOSTILE, [0.5] * n, 0.4),
+        family_charts.matrix_block(range(n), HOSTILE, np.eye(n), "documents"),
         family_charts.projection(
-            pd.DataFrame({"x": 0.0, "y": 0.0, "activation": 1.0, "title": HOSTILE}), [0.5, 0.2]
+            pd.DataFrame({"x": 0.0, "y": 0.0, "activation": 1.0, "title": HOSTILE, "features": [[1]] * n}),
+            [0.5, 0.2],
         ),
         splitting_charts.flow(flow_nodes, ribbons),
     ]
