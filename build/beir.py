@@ -15,6 +15,7 @@ CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels"
 _MOST_BYTES = 8 << 30
 _LINE_BYTES = 4 << 20
 _ID_CHARACTERS = 500
+_HEADING = ("query-id", "corpus-id", "score")
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
@@ -171,26 +172,30 @@ def _kind(value: object) -> str:
 
 
 def _judgments(path: Path) -> Iterator[tuple[str, str, float]]:
-    """(query id, document id, score) of each line; the heading is passed over."""
+    """(query id, document id, score) of each line. The heading tells the columns where it names them; else there are
+    these three, in this order, and a heading of other words is passed over."""
     found = False
+    places, width = [0, 1, 2], 3
     for number, line in _lines(path):
-        parts = line.split("\t")
-        if len(parts) != 3:
-            raise UserError(
-                f"{path}, line {number}, has {len(parts)} columns; it must have three between tabs: "
-                "query-id, corpus-id, score."
+        parts = [part.strip() for part in line.split("\t")]
+        if number == 1 and set(_HEADING) <= set(parts):
+            places, width = [parts.index(name) for name in _HEADING], len(parts)
+            continue
+        if len(parts) != width:
+            wanted = (
+                "three between tabs: query-id, corpus-id, score" if width == 3 else f"{width}, as its heading"
             )
+            raise UserError(f"{path}, line {number}, has {len(parts)} columns; it must have {wanted}.")
+        query, document, said = (parts[place] for place in places)
         try:
-            score = float(parts[2])
+            score = float(said)
         except ValueError:
             score = math.nan
         if not math.isfinite(score):
             if not found and number == 1:
                 continue
-            raise UserError(
-                f"{path}, line {number}: the score is {parts[2][:_SHOWN]!r}; it must be a number."
-            )
+            raise UserError(f"{path}, line {number}: the score is {said[:_SHOWN]!r}; it must be a number.")
         found = True
-        yield parts[0].strip(), parts[1].strip(), score
+        yield query, document, score
     if not found:
         raise UserError(f"{path} holds no judgment; each line is query-id, corpus-id and score between tabs.")

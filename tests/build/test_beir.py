@@ -52,6 +52,25 @@ def test_a_collection_is_read_as_it_stands(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "qrels",
+    [
+        "q1\td3\t2\nq1\td4\t1\n",
+        "topic\tdocument\tgrade\nq1\td3\t2\nq1\td4\t1\n",
+        "query-id\titeration\tcorpus-id\tscore\tassessor\nq1\t0\td3\t2\tann\nq1\t0\td4\t1.0\tben\n",
+        "score\tcorpus-id\tquery-id\r\n2\td3\tq1\r\n1\td4\tq1\r\n",
+    ],
+)
+def test_a_heading_tells_the_columns(tmp_path: Path, qrels: str) -> None:
+    assert read_collection(write(tmp_path, qrels=qrels)).judgments == [{3: 2.0, 4: 1.0}]
+
+
+def test_a_line_that_does_not_follow_its_heading_is_named(tmp_path: Path) -> None:
+    write(tmp_path, qrels="query-id\tcorpus-id\tscore\tassessor\nq1\td3\t2\tann\nq1\td4\t1\n")
+    with pytest.raises(UserError, match=r"test.tsv, line 3, has 3 columns; it must have 4, as its heading"):
+        read_collection(tmp_path)
+
+
 def test_thinning_keeps_what_was_judged(tmp_path: Path) -> None:
     write(tmp_path, qrels="q0\td7\t1\nq1\td9\t1\n")
     found = read_collection(tmp_path, lambda names, judged: judged | {names[0]})
