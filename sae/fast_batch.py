@@ -16,10 +16,8 @@ from sae.selector import Buffers, Selector
 Array = npt.NDArray[Any]
 Noise = npt.NDArray[np.uint16] | None
 
-CHUNK_ROWS = 256
-"""Documents of one piece of work that holds a float32 product, which is faster the larger it is."""
-SCREENED_CHUNK_ROWS = 128
-"""The same where the product is done beforehand: small pieces end together."""
+CHUNK_ROWS = 128
+"""Documents of one piece of work: small pieces end together."""
 
 
 @dataclass
@@ -53,6 +51,10 @@ class Batch:
     fvu: float
 
 
+def _chunks(n: int) -> list[slice]:
+    return [slice(start, min(n, start + CHUNK_ROWS)) for start in range(0, n, CHUNK_ROWS)]
+
+
 class BatchPass:
     """The part of a step that goes document by document.
 
@@ -72,15 +74,12 @@ class BatchPass:
         dtype = buffer.dtype
         self.config, self.weights, self.selector = config, weights, selector
         self._buffer, self.dtype, self.normaliser = buffer, dtype, normaliser
+        self._aux_buffer = Buffers(dtype)
         self.noise = dtype(noise)
         self.mean = standardisation.mean.astype(dtype)
         self.inverse_scale = dtype(np.float32(1 / standardisation.scale))
         self.quantiles = normal_quantiles().astype(dtype)
         self._no_codes = np.zeros((0, 0), np.uint16)
-
-    def _chunks(self, n: int) -> list[slice]:
-        rows = SCREENED_CHUNK_ROWS if self.selector.screen else CHUNK_ROWS
-        return [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
 
     def __call__(self, rows: Array, noise: Noise, threads: int) -> Batch:
         """Raw embeddings ``rows`` (n, d_in), ``noise`` (n, d_in) codes into normal_quantiles."""
@@ -91,7 +90,7 @@ class BatchPass:
         gradient, gradient_norms = buffer("gradient", (2 * n, d_in)), buffer("gradient_norms", (2 * n,))
         x_norms, acts, dz = buffer("x_norms", (n,)), buffer("acts", (n, k)), buffer("dz", (n, k))
         indices = buffer("indices", (n, k), np.int32)
-        chunks = self._chunks(n)
+        chunks = _chunks(n)
         squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
         factor = self.dtype(2 / (n * d_in * self.normaliser))
         self.selector.refresh()
@@ -104,11 +103,11 @@ class BatchPass:
             )  # fmt: skip
 
         share(prepare, len(chunks), threads)
-        screened = self.selector.multiply(x, threads)
+        multiplied = self.selector.multiply(x, threads)
 
         def documents(piece: int) -> None:
             chunk = chunks[piece]
-            self.selector.select(x[chunk], acts[chunk], indices[chunk], screened and screened[chunk])
+            self.selector.select(x[chunk], acts[chunk], indices[chunk], multiplied[chunk])
             squares[piece] = kernels.decode_rows(
                 acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
                 factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
@@ -127,7 +126,7 @@ class BatchPass:
         if not len(dead) or not self.config.aux_alpha:
             return nothing
         residual = self._buffer("residual", (n, d_in))
-        chunks = self._chunks(n)
+        chunks = _chunks(n)
         squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
         back = self.dtype(-n * d_in * self.normaliser / 2)
 
@@ -151,15 +150,17 @@ class BatchPass:
         indices = self._buffer("aux_indices", (n, n_aux), np.int32)
         latents = dead.astype(np.int32)
         among_dead = Selector(
-            self.weights["W_enc"][dead], self.weights["latent_bias"][dead], n_aux, screen=False
-        )
+            self.weights["W_enc"][dead], self.weights["latent_bias"][dead], n_aux, screen=False,
+            buffer=self._aux_buffer,
+        )  # fmt: skip
+        multiplied = among_dead.multiply(batch.x, threads)
         factor = self.dtype(self.config.aux_alpha * 2 / (n * d_in * variance))
         no_bias = np.zeros(d_in, self.dtype)
         gradient, gradient_norms = batch.gradient[n:], batch.gradient_norms[n:]
 
         def documents(piece: int) -> None:
             chunk = chunks[piece]
-            among_dead.select(batch.x[chunk], acts[chunk], indices[chunk])
+            among_dead.select(batch.x[chunk], acts[chunk], indices[chunk], multiplied[chunk])
             indices[chunk] = latents[indices[chunk]]
             squares[piece] = kernels.decode_rows(
                 acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,

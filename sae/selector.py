@@ -42,7 +42,9 @@ class Buffers:
 
 
 SCREEN_PIECES = 8
-"""Pieces of latents in which a batch is multiplied: each packs its weights once, for all documents."""
+PRODUCT_PIECES = 4
+"""Pieces of latents in which a batch is multiplied, with and without a screen: each packs its weights once, for
+all documents, and in float32 that is faster the larger it is."""
 PIECE_ROWS = 256
 """Documents rounded, or selected from, in one piece."""
 BATCH_ROWS = 1024
@@ -50,16 +52,16 @@ BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Screened:
-    """A batch times W_enc in bfloat16; views of buffers that the next batch writes over."""
+class Multiplied:
+    """A batch times W_enc without latent_bias; views of buffers that the next batch writes over."""
 
     product: Array
-    """(n, n_latents) uint16: bits, without latent_bias."""
+    """(n, n_latents): bfloat16 bits with a screen, or numbers of W_enc's type."""
     norms: Array
-    """(n, 2): norm of each row of the batch, and of what rounding took from it."""
+    """(n, 2) with a screen: norm of each row of the batch, and of what rounding took from it."""
 
-    def __getitem__(self, rows: slice) -> "Screened":
-        return Screened(self.product[rows], self.norms[rows])
+    def __getitem__(self, rows: slice) -> "Multiplied":
+        return Multiplied(self.product[rows], self.norms[rows])
 
 
 def _bfloat16(bits: Array) -> torch.Tensor:
@@ -74,11 +76,13 @@ class Selector:
     the result is not certified are done in float32 altogether, and counted in ``uncertain_rows``.
     """
 
-    def __init__(self, W_enc: Array, latent_bias: Array, k: int, *, screen: bool) -> None:
+    def __init__(
+        self, W_enc: Array, latent_bias: Array, k: int, *, screen: bool, buffer: Buffers | None = None
+    ) -> None:
         self.W_enc, self.latent_bias, self.k, self.screen = W_enc, latent_bias, k, screen
         self.block_length = topk.block_length(len(W_enc), k)
         self.uncertain_rows = 0
-        self._buffer = Buffers(W_enc.dtype.type)
+        self._buffer = buffer or Buffers(W_enc.dtype.type)
         self.shadow = np.zeros((0, 0), np.uint16), np.zeros((len(W_enc), 2), W_enc.dtype)
         """W_enc's bfloat16 bits (n, d_in), which are not there without a screen, and its rows' norms (n, 2), as
         ``kernels.round_rows`` writes them; whoever changes W_enc keeps them up to date."""
@@ -104,13 +108,28 @@ class Selector:
         """Largest norm of W_enc's rows at the last ``refresh``."""
         return float(self._largest_norms[0])
 
-    def multiply(self, x: Array, threads: int | None = 1) -> Screened | None:
-        """The screen's product for a batch ``x`` (n, d_in), shared out over threads; None without a screen."""
-        if not self.screen:
-            return None
+    def multiply(self, x: Array, threads: int | None = 1) -> Multiplied:
+        """The product for a batch ``x`` (n, d_in), shared out over threads."""
+        return self._multiply_rounded(x, threads) if self.screen else self._multiply_exactly(x, threads)
+
+    def _multiply_exactly(self, x: Array, threads: int | None) -> Multiplied:
+        n, n_latents = len(x), len(self.W_enc)
+        found = Multiplied(self._buffer("pre_act", (n, n_latents)), np.zeros((n, 0), self.W_enc.dtype))
+        columns, out = torch.from_numpy(x), torch.from_numpy(found.product)
+        weights = torch.from_numpy(self.W_enc)
+
+        def multiply_piece(piece: int) -> None:
+            first, last = (n_latents * edge // PRODUCT_PIECES for edge in (piece, piece + 1))
+            if last > first:
+                torch.mm(columns, weights[first:last].t(), out=out[:, first:last])
+
+        share(multiply_piece, PRODUCT_PIECES, threads)
+        return found
+
+    def _multiply_rounded(self, x: Array, threads: int | None) -> Multiplied:
         n, n_latents = len(x), len(self.W_enc)
         rounded = self._buffer("rounded", x.shape, np.uint16)
-        found = Screened(
+        found = Multiplied(
             self._buffer("screened", (n, n_latents), np.uint16), self._buffer("norms", (n, 2), np.float32)
         )
 
@@ -128,20 +147,21 @@ class Selector:
         share(multiply_piece, SCREEN_PIECES, threads)
         return found
 
-    def select(self, x: Array, top_acts: Array, top_indices: Array, screened: Screened | None = None) -> None:
+    def select(
+        self, x: Array, top_acts: Array, top_indices: Array, multiplied: Multiplied | None = None
+    ) -> None:
         """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order.
 
-        ``screened``: the part of ``multiply`` that belongs to these rows, where they are part of a batch.
+        ``multiplied``: the part of ``multiply`` that belongs to these rows, where they are part of a batch.
         """
+        multiplied = multiplied or self.multiply(x)
         if not self.screen:
-            self._select_exactly(x, top_acts, top_indices)
+            self._select_from(multiplied.product, top_acts, top_indices)
             return
-        screened = screened or self.multiply(x)
-        assert screened is not None
         n = len(x)
         uncertain = self._buffer.own("uncertain", (n,), np.uint8)
         topk.screen_rows(
-            screened.product, self.latent_bias, x, screened.norms, self.W_enc, self._largest_norms, self.k,
+            multiplied.product, self.latent_bias, x, multiplied.norms, self.W_enc, self._largest_norms, self.k,
             self.block_length, top_acts, top_indices, uncertain,
         )  # fmt: skip
         again = np.flatnonzero(uncertain)
@@ -149,23 +169,25 @@ class Selector:
             self.uncertain_rows += len(again)
             acts = np.empty((len(again), self.k), np.float32)
             indices = np.empty((len(again), self.k), np.int32)
-            self._select_exactly(x[again], acts, indices)
+            pre_act = self._buffer.own("uncertain_pre_act", (len(again), len(self.W_enc)))
+            torch.mm(
+                torch.from_numpy(x[again]), torch.from_numpy(self.W_enc).t(), out=torch.from_numpy(pre_act)
+            )
+            self._select_from(pre_act, acts, indices)
             top_acts[again], top_indices[again] = acts, indices
 
     def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
         """The same for any number of rows, shared out over threads (None: all processors)."""
         for start in range(0, len(x), BATCH_ROWS):
             batch = x[start : start + BATCH_ROWS]
-            screened = self.multiply(batch, threads)
+            multiplied = self.multiply(batch, threads)
 
-            def piece(number: int, start: int = start, screened: Screened | None = screened) -> None:
+            def piece(number: int, start: int = start, multiplied: Multiplied = multiplied) -> None:
                 part = slice(number * PIECE_ROWS, (number + 1) * PIECE_ROWS)
                 rows = slice(start + part.start, min(start + part.stop, start + BATCH_ROWS, len(x)))
-                self.select(x[rows], top_acts[rows], top_indices[rows], screened and screened[part])
+                self.select(x[rows], top_acts[rows], top_indices[rows], multiplied[part])
 
             share(piece, -(-len(batch) // PIECE_ROWS), threads)
 
-    def _select_exactly(self, x: Array, top_acts: Array, top_indices: Array) -> None:
-        pre_act = self._buffer.own("pre_act", (len(x), len(self.W_enc)))
-        torch.mm(torch.from_numpy(x), torch.from_numpy(self.W_enc).t(), out=torch.from_numpy(pre_act))
+    def _select_from(self, pre_act: Array, top_acts: Array, top_indices: Array) -> None:
         topk.select_rows(pre_act, self.latent_bias, self.k, self.block_length, top_acts, top_indices)
