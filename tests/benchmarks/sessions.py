@@ -4,8 +4,10 @@
 
 Each session waits between half and one and a half times ``--think`` seconds before its next move. A response is
 counted from the message that a browser would send to the end of what it draws. Both servers run in this run, one
-after the other, with equal numbers of sessions. Memory is read after the warm-up (half a minute, every page opened)
-and at the end. On a machine that others use, the server's processor time for a response says more than the clock.
+after the other, with equal numbers of sessions. Memory is read every second: it rises and falls by a tenth with how
+many scripts are running, so growth is that of the median from the first fifth after the warm-up (half a minute, every
+page opened) to the last. On a machine that others use, the server's processor time for a response says more than the
+clock.
 """
 
 import argparse
@@ -31,7 +33,10 @@ WORDS = (
 )  # fmt: skip
 WARM_UP = 30.0
 
+FIFTHS = 5
+
 Times = dict[str, list[float]]
+Memory = list[dict[str, float]]  # MB, one entry a second
 
 
 async def _reader(port: int, number: int, until: Callable[[], float], arguments: argparse.Namespace,
@@ -78,11 +83,10 @@ async def _move(session: Session, kind: str, chance: random.Random) -> float:
 
 async def _load(
     port: int, pid: int, arguments: argparse.Namespace, bare: bool
-) -> tuple[Times, list[str], dict[str, dict[str, float]]]:
+) -> tuple[Times, list[str], Memory]:
     warm: Times = defaultdict(list)
     times: Times = defaultdict(list)
     errors: list[str] = []
-    measured = {"start": memory(pid)}
     if not bare:  # every page once, so that what is read lazily is there
         async with Session(port) as session:
             await session.open()
@@ -104,17 +108,16 @@ async def _load(
     async def watch() -> None:
         await asyncio.sleep(max(0.0, warmed - time.monotonic()))
         switch["into"] = times
-        measured["after warm-up"] = memory(pid)
         spent["from"] = processor_seconds(pid)
 
     readers = [
         _reader(port, number, lambda: end, arguments, Now(), errors, bare)
         for number in range(arguments.sessions)
     ]
-    peak = asyncio.create_task(_peak(pid, measured))
+    measured: Memory = []
+    sampling = asyncio.create_task(_sample(pid, warmed, measured))
     await asyncio.gather(watch(), *readers)
-    measured["end"] = memory(pid)
-    peak.cancel()
+    sampling.cancel()
     used = processor_seconds(pid) - spent["from"]
     print(
         f"\nThe server used {1000 * used / max(1, sum(map(len, times.values()))):.0f} ms of a processor a response."
@@ -122,14 +125,15 @@ async def _load(
     return times, errors, measured
 
 
-async def _peak(pid: int, measured: dict[str, dict[str, float]]) -> None:
+async def _sample(pid: int, start: float, measured: Memory) -> None:
+    """Memory once a second from ``start`` on."""
+    await asyncio.sleep(max(0.0, start - time.monotonic()))
     while True:
-        now = memory(pid)
-        measured["peak"] = {name: max(value, measured.get("peak", now)[name]) for name, value in now.items()}
+        measured.append(memory(pid))
         await asyncio.sleep(1)
 
 
-def _report(title: str, times: Times, errors: list[str], measured: dict[str, dict[str, float]]) -> None:
+def _report(title: str, times: Times, errors: list[str], measured: Memory) -> None:
     print(f"\n{title}: {sum(map(len, times.values())):,} responses, {len(errors)} errors")
     for kind, found in sorted(times.items()):
         ranked = sorted(found)
@@ -137,10 +141,16 @@ def _report(title: str, times: Times, errors: list[str], measured: dict[str, dic
             f"  {kind:<15} n {len(ranked):>5}  median {1000 * statistics.median(ranked):>6.0f} ms  "
             f"95 % {1000 * ranked[int(0.95 * (len(ranked) - 1))]:>6.0f} ms  longest {1000 * ranked[-1]:>6.0f} ms"
         )
-    for when, found in measured.items():
-        print(f"  memory, {when:<14} {found['resident']:>6.0f} MB resident, {found['own']:>6.0f} MB its own")
-    growth = {n: measured["end"][n] / measured["after warm-up"][n] - 1 for n in ("resident", "own")}
-    print(f"  growth after the warm-up: {growth['resident']:+.1%} resident, {growth['own']:+.1%} its own")
+    for name in ("resident", "own"):
+        values = [found[name] for found in measured]
+        parts = [
+            statistics.median(values[len(values) * n // FIFTHS : len(values) * (n + 1) // FIFTHS])
+            for n in range(FIFTHS)
+        ]
+        print(
+            f"  memory, {name + ',':<9} in fifths of the run {', '.join(f'{part:.0f}' for part in parts)} MB, "
+            f"peak {max(values):.0f}; growth {parts[-1] / parts[0] - 1:+.1%}"
+        )
     for error in sorted(set(errors))[:10]:
         print(f"  error ×{errors.count(error)}: {error[:300]}")
 

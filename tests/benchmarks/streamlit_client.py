@@ -193,7 +193,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(script: Path, store: Path | None = None) -> Iterator[tuple[int, int]]:
+def serving(script: Path, store: Path | str | None = None) -> Iterator[tuple[int, int]]:
     """Serve a Streamlit script: (port, process id) once it answers."""
     port = free_port()
     environment = os.environ | ({"ARTIFACTS": str(store)} if store else {})
