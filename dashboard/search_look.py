@@ -40,7 +40,7 @@ _RULES = """<style>
 .sx-card{transition:box-shadow .1s}
 .st-key-all-narrow{display:none}
 @media (max-width:640px){
- .st-key-search-columns>*>[data-testid="stHorizontalBlock"]{flex-direction:column}
+ .st-key-search-columns>*>[data-testid="stHorizontalBlock"]{flex-direction:column;gap:.5rem}
  .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child,
  .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child>*,
  .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child>*>*{display:contents}
@@ -48,7 +48,12 @@ _RULES = """<style>
  .st-key-panel-more{order:1}
  [data-testid="stLayoutWrapper"]:has(>[class*="st-key-late-"]),.st-key-all-wide{display:none}
  .st-key-all-narrow{display:flex}
- .st-key-examples button:nth-of-type(n+2){display:none}
+ .st-key-examples button:nth-of-type(n+2),body:has(.st-key-edited) .st-key-examples,
+ [data-testid="stLayoutWrapper"]:has(>.st-key-fidelity),
+ .st-key-edited [data-testid="stLayoutWrapper"]:has(>.st-key-how){display:none}
+ [class*="st-key-row-"] [data-testid="stSlider"]{padding-top:.6rem}
+ .st-key-heading-of-results{row-gap:.1rem}
+ .st-key-compare{display:none}
  .sx-jump{display:inline}
 }
 </style>"""

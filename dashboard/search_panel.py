@@ -15,7 +15,7 @@ from sae.directions import KINDS
 from sae.steer import MODES
 
 SHOWN = 8  # active features with a slider before somebody asks for the rest
-NARROW = 3  # on narrow screens, where they stand above the results
+NARROW = 2  # on narrow screens, where they stand above the results; with edits, those that are edited
 COLOURS = ("#2b8ea3", "#c07a2c", "#7a6bb0", "#5d9a4e", "#b5566b", "#4a78b5", "#a08a2b", "#8a6f5c")
 OTHER = "#87919a"
 GUESSING = 0.2  # one label of five
@@ -40,13 +40,17 @@ def colours(asked: Asked) -> dict[int, str]:
 
 def panel(table: pd.DataFrame, asked: Asked) -> None:
     """Everything at the right of the results."""
-    with st.container(key="panel"):
+    # The key tells the style sheet whether something is edited: a narrow screen then shows less, and results sooner.
+    with (
+        st.container(key="panel"),
+        st.container(key="edited" if asked.edits or asked.changed else "unedited"),
+    ):
         _heading(asked)
         shown = colours(asked)
         entries = search_swap.menu_entries(asked)
-        for place, (feature_id, colour) in enumerate(shown.items()):
-            late = place >= NARROW and feature_id not in asked.edits and not st.session_state.get(_ALL_KEY)
-            with st.container(key=f"{'late' if late else 'early'}-{feature_id}"):
+        late = _late(asked, shown)
+        for feature_id, colour in shown.items():
+            with st.container(key=f"{'late' if feature_id in late else 'early'}-{feature_id}"):
                 row, value = feature_row(table, feature_id), asked.edits.get(feature_id)
                 own = asked.latents.get(feature_id, 0.0)
                 sliders.slider_row(row, own, value, colour, entries(feature_id))
@@ -61,6 +65,14 @@ def panel(table: pd.DataFrame, asked: Asked) -> None:
         save_box(table, asked)
 
 
+def _late(asked: Asked, shown: Collection[int]) -> set[int]:
+    """Sliders that a narrow screen shows only when asked for."""
+    if st.session_state.get(_ALL_KEY):
+        return set()
+    first = list(asked.edits) or list(shown)[:NARROW]
+    return {f for f in shown if f not in first}
+
+
 def _more_or_fewer(asked: Asked, shown: Collection[int]) -> None:
     """Buttons that show or fold the weaker concepts; narrow screens begin with fewer."""
     rest = max(0, len(asked.latents) - SHOWN)
@@ -68,11 +80,10 @@ def _more_or_fewer(asked: Asked, shown: Collection[int]) -> None:
         with st.container(key="all-fewer" if rest else "all-narrow"):
             st.button("Show fewer", key="show-fewer-sliders", type="tertiary", on_click=_toggle_all)
         return
-    late = rest + sum(f not in asked.edits for f in list(shown)[NARROW:])
-    for screen, hidden in (("wide", rest), ("narrow", late)):
+    for screen, hidden in (("wide", rest), ("narrow", rest + len(_late(asked, shown)))):
         if hidden:
             with st.container(key=f"all-{screen}"):
-                label = f"Show {hidden} weaker concept{'s' if hidden > 1 else ''}"
+                label = f"Show {hidden} more concept{'s' if hidden > 1 else ''} of your query"
                 st.button(label, key=f"show-all-{screen}", type="tertiary", on_click=_toggle_all)
 
 
@@ -90,20 +101,22 @@ def _heading(asked: Asked) -> None:
                 help="Give every concept back its own strength.",
                 on_click=state.clear_edits,
             )
-        st.caption("Drag left for less of a concept, below zero to push it away; right for more.")
+        with st.container(key="how"):
+            st.caption("Drag left for less of a concept, below zero to push it away; right for more.")
         st.markdown(
             f"Fidelity **{signed(fidelity)}** :gray[· {_in_words(asked)}]",
             help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the results "
             "follow the sliders more than your words.",
             width="content",
         )
-        st.progress(min(1.0, max(0.0, fidelity)))
-        share = asked.recognised()
-        if share is not None:
-            st.caption(
-                f"At this fidelity a judge who read only the results recognised the edit in {share:.0%} of trials "
-                f"(guessing: {GUESSING:.0%}).".replace("%", " %")
-            )
+        with st.container(key="fidelity", gap="xxsmall"):
+            st.progress(min(1.0, max(0.0, fidelity)))
+            share = asked.recognised()
+            if share is not None:
+                st.caption(
+                    f"At this fidelity a judge who read only the results recognised the edit in {share:.0%} of "
+                    f"trials (guessing: {GUESSING:.0%}).".replace("%", " %")
+                )
 
 
 def _in_words(asked: Asked) -> str:

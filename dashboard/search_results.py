@@ -106,7 +106,7 @@ def _heading(table: pd.DataFrame, asked: Asked, found: Found) -> None:
         new = len(found.gone)
         changed = f" · {new} new" if new else " · in another order"
         changed += f" · {found.overlap} of the first {min(TOP, len(found.before))} kept"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heading-of-results"):
         st.subheader("Results", anchor=False, width="content")
         st.caption(f"{len(found.rows)} of {found.available:,}{changed}", width="content")
         st.html('<a class="sx-jump" href="#concepts">concepts ↑</a>', width="content")

@@ -65,3 +65,25 @@ def test_on_a_narrow_screen_sliders_come_before_the_results(open_tab: OpenTab) -
     assert slider
     assert result
     assert slider["y"] < result["y"]
+    push(tab, "ArrowLeft", 30)  # what is steered and what it finds are on the screen together
+    tab.page.evaluate("document.querySelector('.stMain').scrollTo(0, 0)")
+    slider = tab.page.locator(SLIDER).first.bounding_box()
+    result = tab.page.locator(".sx-title").first.bounding_box()
+    assert slider
+    assert result
+    assert slider["y"] < result["y"] < 860
+
+
+def test_the_number_of_results_is_in_the_link(open_tab: OpenTab) -> None:
+    tab = open_tab("?n=20")
+    assert len(tab.titles()) == 20
+    tab.page.locator(".st-key-filters button").first.click()
+    tab.page.get_by_role("radio", name="50", exact=True).or_(
+        tab.page.get_by_role("button", name="50", exact=True)
+    ).first.click()
+    tab.page.wait_for_function("/[?&]n=50/.test(location.search)", timeout=30_000)
+    tab.settle()
+    link = tab.page.url
+    shown = tab.titles()
+    assert len(shown) == 50
+    assert open_tab(link).titles() == shown
