@@ -85,7 +85,12 @@ def _structure(corpus_name: str, sae_name: str, numbers: pd.Series) -> None:
     if maps.empty:
         return
     names = list(dict.fromkeys(maps["matrix"]))
-    chosen = st.selectbox("Matrix, features reordered", names, key="families-structure")
+    chosen = st.selectbox(
+        "Matrix, features reordered",
+        names,
+        format_func=lambda name: plain_text(name, 80),
+        key="families-structure",
+    )
     page_script.saved_chart(
         family_charts.cells(maps[maps["matrix"] == chosen]),
         f"Matrix: {plain_text(chosen, 80)}",

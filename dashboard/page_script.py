@@ -157,5 +157,8 @@ def saved_chart(chart: Any, alt_text: str, name: str) -> None:
 def save_buttons(name: str) -> None:
     """Buttons that save the one chart in the same container as ``name``.svg or .png."""
     title = html_text(name, 120)
-    kinds = "".join(f'<button type="button" title="{title}">{kind}</button>' for kind in ("SVG", "PNG"))
+    kinds = "".join(
+        f'<button type="button" title="{title}" aria-label="Save the chart as {kind}">{kind}</button>'
+        for kind in ("SVG", "PNG")
+    )
     st.html(f'<div class="sx-saves">{kinds}</div>')

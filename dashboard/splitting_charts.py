@@ -126,6 +126,7 @@ def _where_wide() -> Any:
 
 def steps(table: pd.DataFrame, x_title: str, y_title: str, percent: bool = True) -> Any:
     """Stepped lines. table: columns series, x, value."""
+    table = table.assign(series=[plain_text(name, 60) for name in table["series"]])
     colours = [ACCENT, CONTRAST, MUTED, "#7a6fb5", "#5b9a5f", "#b3637f"]
     names = list(dict.fromkeys(table["series"]))
     return themed(
