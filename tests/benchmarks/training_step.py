@@ -32,26 +32,40 @@ SHAPES = {
     "1536x9216": SAEConfig(1536, 9216, 64),
 }
 BATCH = 1024
+DEAD_AFTER = 2**40
 
 
 class PlainStep:
-    """The step as anyone would first write it in PyTorch: same losses, dense everything, default Adam."""
+    """The step as anyone would first write it in PyTorch: the same work and losses, dense everything, default Adam.
 
-    def __init__(self, config: SAEConfig, parameters: Parameters, dead: torch.Tensor) -> None:
-        self.sae, self.dead = TopKSAE(config), dead
+    It standardises the raw rows and keeps count of when each latent was last active, as the fast step does; a
+    latent counts as dead after ``DEAD_AFTER`` documents, and those in ``dead`` always.
+    """
+
+    def __init__(
+        self, config: SAEConfig, parameters: Parameters, standard: Standardisation, dead: FloatArray
+    ) -> None:
+        self.sae, self.always_dead = TopKSAE(config), torch.from_numpy(dead)
         self.sae.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in vars(parameters).items()})
+        self.mean, self.scale = torch.from_numpy(standard.mean), standard.scale
+        self.since_active = torch.zeros(config.n_latents, dtype=torch.int64)
         self.adam = torch.optim.Adam(self.sae.parameters(), lr=1e-4)
 
-    def __call__(self, z: torch.Tensor) -> None:
+    def __call__(self, rows: torch.Tensor) -> None:
         sae, config = self.sae, self.sae.config
+        z = (rows - self.mean) / self.scale
         pre_act = sae.pre_act(z)
         values, indices = torch.topk(pre_act, config.k, dim=1)
-        recons = torch.zeros_like(pre_act).scatter(1, indices, values.relu()) @ sae.W_dec + sae.pre_bias
+        latents = torch.zeros_like(pre_act).scatter(1, indices, values.relu())
+        recons = latents @ sae.W_dec + sae.pre_bias
         loss = (recons - z).square().mean()
-        if self.dead.any():
+        self.since_active += len(z)
+        self.since_active[(latents > 0).any(0)] = 0
+        self.since_active[self.always_dead] = DEAD_AFTER
+        dead = self.since_active >= DEAD_AFTER
+        if dead.any():
             residual = (z - recons).detach()
-            among_dead = pre_act.masked_fill(~self.dead, -torch.inf)
-            values, indices = torch.topk(among_dead, config.n_aux, dim=1)
+            values, indices = torch.topk(pre_act.masked_fill(~dead, -torch.inf), config.n_aux, dim=1)
             rebuilt = torch.zeros_like(pre_act).scatter(1, indices, values.relu()) @ sae.W_dec
             variance = (residual - residual.mean(0)).square().mean()
             loss = loss + config.aux_alpha * (rebuilt - residual).square().mean() / variance
@@ -64,7 +78,7 @@ class PlainStep:
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         self.adam.step()
         with torch.no_grad():
-            sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
+            sae.W_dec.div_(sae.W_dec.norm(dim=1, keepdim=True))
 
 
 def clustered(n_documents: int, d_in: int) -> FloatArray:
@@ -99,10 +113,10 @@ def fast_step(
     threads: int,
 ) -> Callable[[], object]:
     """A fast step in which exactly the latents ``dead`` count as dead."""
-    stepper = FastStepper(config, TrainConfig(1), standard, start, 2**40, screen=screen, threads=threads)
+    stepper = FastStepper(config, TrainConfig(1), standard, start, DEAD_AFTER, screen=screen, threads=threads)
 
     def step() -> None:
-        stepper.since_active[dead] = 2**41
+        stepper.since_active[dead] = DEAD_AFTER
         stepper.step(x[:BATCH], None, 1e-4)
 
     return step
@@ -119,14 +133,14 @@ def measure(config: SAEConfig, one_thread: bool, repeats: int = 9) -> dict[str, 
     none = np.zeros_like(dead)
     sleeping = Parameters(**{name: array.copy() for name, array in vars(start).items()})
     sleeping.W_enc[dead] *= 0.01
-    z = torch.from_numpy(standard.apply(x[:BATCH]))
+    raw, z = torch.from_numpy(x[:BATCH]), torch.from_numpy(standard.apply(x[:BATCH]))
     product, W_enc = torch.empty(BATCH, config.n_latents), torch.from_numpy(start.W_enc)
     contenders: dict[str, Callable[[], object]] = {
         "product": lambda: torch.mm(z, W_enc.t(), out=product),
     }
     for case, mask, parameters in (("", none, start), (", 10 % dead", dead, sleeping)):
-        plain = PlainStep(config, parameters, torch.from_numpy(mask))
-        contenders["plain" + case] = lambda plain=plain: plain(z)
+        plain = PlainStep(config, parameters, standard, mask)
+        contenders["plain" + case] = lambda plain=plain: plain(raw)
         for screen in (False, True)[: 1 + has_bfloat16_units()]:
             name = ("screen" if screen else "float32") + case
             contenders[name] = fast_step(
