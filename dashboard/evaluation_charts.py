@@ -212,21 +212,16 @@ def optimisation(table: pd.DataFrame) -> Any:
 
 def contour(table: pd.DataFrame) -> Any:
     """Mean fidelity by strength of raising and of lowering, in bands of .05. table: columns up, down, cosine."""
-    steps = np.diff(np.unique(table["up"]))
-    step = float(steps[0]) if len(steps) else 0.125
-    cells = table.assign(up2=table["up"] + step, down2=table["down"] + step)
     lowest = float(np.floor(table["cosine"].min() * 20) / 20)
     levels = [round(float(v), 2) for v in np.arange(lowest + 0.05, 0.999, 0.05)]
     depths = np.linspace(0.06, 1, len(levels) + 1)
     bands = [f"{ACCENT}{round(255 * depth):02x}" for depth in depths]
     return themed(
-        alt.Chart(cells)
+        alt.Chart(table)
         .mark_rect(strokeWidth=0)
         .encode(
-            x=_strength("up", "raised by, in largest activations of the query", cells["up2"].max()),
-            x2="up2:Q",
-            y=_strength("down", "lowered by, in its own activation", cells["down2"].max(), alt.Y),
-            y2="down2:Q",
+            x=_strength("up", "raised by, in largest activations of the query", table),
+            y=_strength("down", "lowered by, in its own activation", table, alt.Y),
             color=alt.Color(
                 "cosine:Q",
                 scale=alt.Scale(type="threshold", domain=levels, range=bands),
@@ -242,12 +237,17 @@ def contour(table: pd.DataFrame) -> Any:
     )
 
 
-def _strength(name: str, title: str, highest: float, axis: Any = alt.X) -> Any:
+def _strength(name: str, title: str, table: pd.DataFrame, axis: Any = alt.X) -> Any:
+    """Bands of whole pixels without a gap: cells whose edges fall between pixels show as a grid of pale lines."""
+    values = np.unique(table[name])
     return axis(
-        f"{name}:Q",
+        f"{name}:O",
         title=title,
-        axis=alt.Axis(tickCount=6, grid=False),
-        scale=alt.Scale(domain=[0, float(highest)], nice=False),
+        sort="ascending" if axis is alt.X else "descending",
+        axis=alt.Axis(
+            values=values[:: max(1, len(values) // 6)].tolist(), format=".2~f", labelAngle=0, ticks=False
+        ),
+        scale=alt.Scale(paddingInner=0, paddingOuter=0, round=True),
     )
 
 

@@ -47,6 +47,22 @@ VARIANTS = {
     "query and documents": "query and documents reconstructed",
     "sparse": "features alone",
 }
+MEASURES = {  # name in the store -> what it is
+    "up": "raised",
+    "down": "lowered",
+    "both": "both",
+    "ahead up": "raised, ahead of words",
+    "ahead down": "lowered, ahead of words",
+    "ahead both": "both, ahead of words",
+    "overlap": "share of the first ten that stay",
+    "raised": "results with the raised concept, more than before",
+    "lowered": "results with the lowered concept, more than before",
+    "moved": "other concepts moved",
+}
+CASES = {  # of the optimisation
+    "zero to active": "a silent concept raised",
+    "active to zero": "an active concept silenced",
+}
 JUDGES = {
     "local": "words and embeddings",
     "words": "words alone",

@@ -9,55 +9,100 @@ from dashboard.papers_steering import CHANCE
 AT = 0.75  # the fidelity at which the papers compare
 REWRITER = "rewriting by a model"
 FEWEST = 10  # trials from which a share is worth telling
+_EDITS = {
+    "up": "Raise one concept",
+    "down": "Lower one concept",
+    "both": "Raise one, lower one",
+    "even": "… as much down as up",
+}
 _MATCHED = 0.7  # correlation from which a planted topic counts as found
 
 
 def does_it_steer(steering: pd.DataFrame, judge: str = "local") -> str:
-    """Whether a judge who reads the results recognises what was moved, and how far that is ahead of words."""
-    here = {"fidelity": AT, "judge": judge}
-    up = number(steering, edit="up", method="feature", measure="up", **here)
-    down = number(steering, edit="down", method="feature", measure="down", **here)
-    by_chance = [number(steering, edit=edit, method=CONTROL, measure=edit, **here) for edit in ("up", "down")]
+    """What was done and what came of it, in plain words: which concept came and which went, told from the results."""
+    up, down = (_told(steering, edit, judge) for edit in ("up", "down"))
     if up is None or down is None:
-        return "No trial of this model could be brought to a fidelity of 0.75."
-    told = (
-        "**Mostly yes.** " if up["low"] > 0.5 and down["low"] > 0.5 else "**Not reliably.** "
-    )  # fmt: skip
-    told += (
-        f"From the results alone, a judge picks the raised concept out of five in **{percent(up)}** of queries and "
-        f"the lowered one in **{percent(down)}**, at a fidelity of {AT:g}; guessing gives {CHANCE:.0%}, and moving a "
-        f"concept that is not among the five {percent(by_chance[0])} and {percent(by_chance[1])}."
+        return f"No trial of this model could be brought to a fidelity of {AT:g}."
+    answer = "Yes, mostly." if up["low"] > 0.5 and down["low"] > 0.5 else "Not reliably."
+    return (
+        f"**{answer}** {int(up['n'])} real queries were steered. A judge then saw the ten results before, the ten "
+        "after and five labels, never the edit, and said which concept had come and which had gone. Share of queries "
+        f"in which it was right, at a fidelity of {AT:g}; guessing gives {CHANCE * 100:.0f} %."
     )
-    return told.replace("20%", "20 %") + " " + ahead_of_words(steering, judge)
+
+
+def answers(steering: pd.DataFrame, judge: str = "local") -> list[dict[str, str]]:
+    """For each kind of edit: how often it is told rightly along the concept's own direction, and what else gives."""
+    rows = []
+    for edit, what in _EDITS.items():
+        told = _told(steering, edit, judge)
+        if told is None:
+            continue
+        low, high = (f"{100 * told[end]:.0f}" for end in ("low", "high"))
+        words = REWRITER if REWRITER in set(steering["method"]) else "rewriting"
+        others = {
+            name: percent(_told(steering, edit, judge, method))
+            for name, method in (
+                ("the label’s words added, no model", "label"),
+                ("the same wish put in words", words),
+                ("something else moved", CONTROL),
+            )
+        }
+        rows.append({"": what, "told right": f"{percent(told)} ({low}–{high})", **others})
+    return rows
+
+
+def how_far_to_trust(steering: pd.DataFrame, judge: str = "local") -> str:
+    """What a reader may expect of a slider, and how far it is ahead of the same wish in words."""
+    sayings = []
+    for edit, what in (("up", "Raising a concept"), ("down", "lowering one"), ("even", "doing both at once")):
+        told = _told(steering, edit, judge)
+        if told is not None:
+            sayings.append(f"{what} works {_grade(float(told['value']))}")
+    kept = number(steering, edit="up", method="feature", measure="overlap", fidelity=AT, judge="")
+    cost = (
+        f" At this strength {10 * kept['value']:.0f} of the first ten results stay."
+        if kept is not None
+        else ""
+    )
+    said = f"**How far to trust a slider.** {', '.join(sayings)}.{cost} " if sayings else ""
+    return said + ahead_of_words(steering, judge)
 
 
 def ahead_of_words(steering: pd.DataFrame, judge: str = "local", method: str = "feature") -> str:
     """How far steering is ahead of rewriting at AT, on the same trials: raising alone, and both ways at once."""
     told = []
-    for edit, what in (
-        ("up", "raising alone"),
-        ("both", "raising one and lowering another at once"),
-        ("even", "both evenly"),
-    ):
+    for edit, what in (("up", "raising"), ("both", "one up, one down"), ("even", "both evenly")):
         measure = "ahead up" if edit == "up" else "ahead both"
         found = number(steering, edit=edit, method=method, measure=measure, fidelity=AT, judge=judge)
         if found is None or found["n"] < FEWEST:
             continue
         points, low, high = (100 * found[column] for column in ("value", "low", "high"))
         where = "ahead" if points >= 0 else "behind"
-        told.append(
-            f"**{abs(points):.0f} points {where}** for {what} (95 % interval {low:.0f} to {high:.0f}, "
-            f"{int(found['n'])} queries)"
-        )
+        told.append(f"{what} {abs(points):.0f} points {where} ({low:.0f} to {high:.0f})")
     if not told:
         return "Too few rewritten queries came near this fidelity to compare with."
     if REWRITER in set(steering["method"]):
-        return f"Against the same wish put in words by a language model, steering is {', '.join(told)}."
+        return f"Against a language model that puts the same wish in words: {', '.join(told)}."
     return (
-        f"Against the same wish put in words by a template, steering is {', '.join(told)}; an embedding hears "
-        "“without X” as X. A language model would write better: the papers, with one to rewrite and one to judge, were "
+        f"Against the same wish put in words by a template, on the same queries: {', '.join(told)}. An embedding hears "
+        "“without X” as X; a language model would write better: with one to rewrite and one to judge, the papers were "
         "10 points ahead."
     )
+
+
+def _told(steering: pd.DataFrame, edit: str, judge: str, method: str = "feature") -> "pd.Series | None":
+    """How often the whole of an edit is told rightly at AT; None where too few trials say it."""
+    measure = edit if edit in ("up", "down") else "both"
+    found = number(steering, edit=edit, method=method, measure=measure, fidelity=AT, judge=judge)
+    return None if found is None or found["n"] < FEWEST else found
+
+
+def _grade(share: float) -> str:
+    for least, words in ((0.9, "nearly always"), (0.7, "mostly"), (0.45, "about half the time")):
+        if share >= least:
+            return words
+    return "seldom"
 
 
 def what_it_costs(steering: pd.DataFrame, retrieval: pd.DataFrame) -> str:

@@ -1,21 +1,17 @@
 """How far to trust a slider: whether steering does what labels say, what it costs, what a label promises."""
 
-from collections.abc import Iterable
-
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, evaluation_charts, evaluation_words, frame, papers_steering, state
-from dashboard.evaluation_data import EDITS, JOINT, JUDGES, METHODS, VARIANTS, evaluation, table
+from dashboard import charts, data, evaluation_charts, evaluation_words, frame, state
+from dashboard.evaluation_data import CASES, METHODS, VARIANTS, evaluation, table
 from dashboard.evaluation_judged import judged
+from dashboard.evaluation_steering import EVERY, named, steers
 from dashboard.tables import download_table
 from dashboard.text import plain_text
 
-_SHOWN = ["feature", "family", "typical", "rewriting", "rewriting by a model", "another edit"]
 _TRADED = ("feature", "family", "typical", "optimised", "label")
-_WORDS = {"up": "raised concept told", "down": "lowered concept told", "both": "both told"}
-_NAMES = {name: shown for name, (shown, _) in METHODS.items()}
-_EVERY = list(_NAMES.values())
+_TRADED_NAMES = [METHODS[name][0] for name in _TRADED]
 
 
 def view() -> None:
@@ -38,7 +34,7 @@ def view() -> None:
             icon=":material/info:",
         )
     else:
-        _steers(corpus_name, sae_name, steering)
+        steers(corpus_name, sae_name, steering)
         st.divider()
         _costs(corpus_name, sae_name, steering)
         st.divider()
@@ -49,104 +45,27 @@ def view() -> None:
     _rerun(corpus_name)
 
 
-def _steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
-    st.subheader("Does steering do what the label says?", anchor=False)
-    st.markdown(evaluation_words.does_it_steer(steering))
-    with st.container(horizontal=True, gap="medium"):
-        edit = st.segmented_control(
-            "Edit", _present(EDITS, steering["edit"]), default="both", required=True,
-            format_func=lambda name: EDITS[name][0], key="evaluation-edit", wrap=True,
-            help=" · ".join(f"{shown}: {what}" for shown, what in EDITS.values()),
-        )  # fmt: skip
-        judge = st.segmented_control(
-            "The judge goes by", _present(JUDGES, steering["judge"]), default="local", required=True,
-            format_func=JUDGES.__getitem__, key="evaluation-judge", wrap=True,
-            help="Of the results before and after, and of five labels; never of the edit. Words alone cannot favour "
-            "methods that work on embeddings.",
-        )  # fmt: skip
-    ways = _present(METHODS, steering["method"])
-    methods = st.pills(
-        "Ways of steering", ways, default=[name for name in _SHOWN if name in ways], selection_mode="multi",
-        format_func=_NAMES.__getitem__,
-        key="evaluation-methods", help=" · ".join(": ".join(METHODS[name]) for name in ways),
-    )  # fmt: skip
-    here = _named(steering[(steering["edit"] == edit) & (steering["judge"] == judge)])
-    st.html(evaluation_charts.method_key([_NAMES[name] for name in methods], _EVERY, edit in JOINT))
-    measures = ["up", "down"] if edit in JOINT else [str(edit)]
-    places = st.columns(2, gap="large")
-    for place, measure in zip(places, measures, strict=False):
-        with place:
-            shown = here[(here["measure"] == measure) & (here["n"] >= evaluation_words.FEWEST)]
-            shown = shown[shown["method"].isin([_NAMES[m] for m in methods])]
-            if shown.empty:
-                st.caption("Choose at least one way of steering.")
-                continue
-            theirs = _papers(measure) if edit in JOINT else _papers(measure).iloc[:0]
-            charts.show(
-                evaluation_charts.accuracy(
-                    shown[["method", "fidelity", "value", "low", "high", "n"]],
-                    theirs,
-                    _EVERY,
-                    _WORDS[measure],
-                ),
-                f"{_WORDS[measure]} against fidelity, for {len(methods)} ways of steering",
-            )
-    with places[len(measures) - 1] if len(measures) == 1 else st.container():
-        st.caption(
-            "To the right the edit grows. Higher is better; bands are 95 % intervals over queries, the dotted line is "
-            "guessing. A way that lies on *another edit* is no better than moving anything else: when an edit "
-            "replaces all results, whatever the query was about falls. "
-            + (
-                f"Orange: {papers_steering.CITATION}, judged by {papers_steering.JUDGE}, so another judge and another "
-                "embedding than ours."
-                if edit in JOINT
-                else "The papers report edits in both directions at once only."
-            )
-        )
-    wide = here[here["measure"].isin(["up", "down", "both"])].pivot_table(
-        index=["method", "measure"], columns="fidelity", values="value", sort=False
-    )
-    wide = (100 * wide[sorted(wide.columns, reverse=True)]).reset_index()
-    wide.columns = [str(c) if isinstance(c, str) else f"{c:.2f}" for c in wide.columns]
-    st.dataframe(
-        wide, hide_index=True, height=280,
-        column_config={"method": "Way of steering", "measure": "Concept told"}
-        | {c: st.column_config.NumberColumn(format="%.0f %%") for c in wide.columns[2:]},
-    )  # fmt: skip
-    whole = _named(steering)
-    papers_rows = [
-        {"method": method, "edit": "both", "fidelity": fidelity, "measure": measure, "value": value}
-        for method, fidelity, *values in papers_steering.POINTS
-        for measure, value in zip(("up", "down"), values, strict=True)
-    ]
-    download_table(
-        pd.concat([whole, pd.DataFrame(papers_rows)]),
-        f"{corpus_name}-{sae_name}-steering",
-        key="evaluation-csv",
-    )
-
-
 def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     st.subheader("What does it cost?", anchor=False)
     retrieval = table(corpus_name, "retrieval")
     st.markdown(evaluation_words.what_it_costs(steering, retrieval[retrieval["sae"] == sae_name]))
     left, right = st.columns(2, gap="large")
-    counted = _named(steering[(steering["edit"] == "up") & (steering["n"] >= evaluation_words.FEWEST)])
+    counted = named(steering[(steering["edit"] == "up") & (steering["n"] >= evaluation_words.FEWEST)])
     wide = counted[counted["judge"] == ""].pivot_table(
         index=["method", "fidelity"], columns="measure", values="value"
     )
     wide = wide.reset_index()
     with left:
         st.markdown("What comes of raising a concept, and what moves besides")
-        shown = wide[wide["method"].isin([_NAMES[name] for name in _TRADED])]
-        st.html(evaluation_charts.method_key([_NAMES[name] for name in _TRADED], _EVERY, False))
+        shown = wide[wide["method"].isin(_TRADED_NAMES)]
+        st.html(evaluation_charts.method_key(_TRADED_NAMES, EVERY, False))
         charts.show(
-            evaluation_charts.trade_off(shown[["method", "fidelity", "raised", "moved"]], _EVERY),
+            evaluation_charts.trade_off(shown[["method", "fidelity", "raised", "moved"]], EVERY),
             "Other concepts moved against results with the raised concept",
         )
         st.caption(
-            "Each line goes from fidelity 0.95 to 0.2. Further right: more results have the concept; further down: "
-            "less else moves. A concept counts as moved when its share of the ten results changes by 0.3."
+            "How to read it: each line goes from fidelity 0.95 to 0.2. Further right: more results have the concept; "
+            "further down: less else moves. A concept counts as moved when its share of the ten results changes by 0.3."
         )
         download_table(wide, f"{corpus_name}-{sae_name}-side-effects", key="evaluation-side-csv")
     with right:
@@ -157,8 +76,8 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
             "Share of the first ten results kept, by model and variant",
         )
         st.caption(
-            "Sextant ranks by the embedding and keeps what the model cannot express, so that this is lost only in the "
-            "mode *reconstruction*."
+            "How to read it: longer is better; thin lines are 95 % intervals. Sextant ranks by the embedding and keeps "
+            "what the model cannot express, so that this is lost only in the mode *reconstruction*."
         )
         download_table(retrieval, f"{corpus_name}-retrieval", key="evaluation-retrieval-csv")
     judged(corpus_name, sae_name)
@@ -179,7 +98,8 @@ def _promises(corpus_name: str, sae_name: str) -> None:
                 "F1 of the best feature against F1 of a probe, a dot for each category",
             )
             st.caption(
-                "Chosen on one half of the documents, scored on the other. On the line: one feature says it all."
+                "How to read it: a dot for each category, chosen on one half of the documents and scored on the other. "
+                "On the line one feature says as much as the whole embedding; the further below, the less."
             )
             named = categories.assign(
                 category=[plain_text(c, 120) for c in categories["category"]],
@@ -202,7 +122,8 @@ def _promises(corpus_name: str, sae_name: str) -> None:
                 },
             )  # fmt: skip
             st.caption(
-                "Maximum matching: a feature for each topic, none twice. Chance: the same with topics dealt out."
+                "How to read it: each topic with its best feature, none twice (maximum matching). Chance: the same "
+                "with topics dealt out at random."
             )
             download_table(shown, f"{corpus_name}-{sae_name}-planted", key="evaluation-truth-csv")
         elif len(categories):
@@ -223,18 +144,22 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
     curves, levels = (table(corpus_name, name, sae_name) for name in ("optimisation", "contour"))
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("Optimised latents: error at each of ten steps")
+        st.markdown("Optimised latents: error over ten steps")
         if len(curves):
-            shown = curves[~curves["residual"]]
+            shown = curves[~curves["residual"]].assign(case=lambda found: found["case"].map(CASES))
             st.html(evaluation_charts.case_key(list(dict.fromkeys(shown["case"]))))
             charts.show(
                 evaluation_charts.optimisation(shown), "Normalised error over ten steps for two cases"
             )
             ends = shown.pivot_table(index="step", columns="case", values="value")
             st.caption(
-                "How far the steered query, encoded again, is from the wanted activations. "
-                + " ".join(f"{case}: {ends[case].iloc[0]:.3f} → {ends[case].iloc[-1]:.3f}." for case in ends)
-                + " The papers (appendix C, figure 7) see the first case improve and not the second."
+                "How to read it: how far the steered query, encoded again, is from the wanted activations; lower is "
+                "better. Over ten steps it goes "
+                + " and ".join(
+                    f"from {ends[case].iloc[0]:.3f} to {ends[case].iloc[-1]:.3f} for {case}"
+                    for case in dict.fromkeys(shown["case"])
+                )
+                + ". In the papers (appendix C, figure 7) the first improves and the second does not."
             )
             download_table(
                 curves, f"{corpus_name}-{sae_name}-optimisation", key="evaluation-optimisation-csv"
@@ -244,8 +169,8 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
         if len(levels):
             charts.show(evaluation_charts.contour(levels), "Fidelity by strength of raising and of lowering")
             st.caption(
-                "Mean over queries, a random concept raised and a random one lowered; the deeper the colour, the "
-                "nearer to the original query; each band is 0.05 wide (appendix C, figure 9)."
+                "How to read it: the deeper the colour, the nearer to the original query; each band is 0.05 wide. Mean "
+                "over queries, a random concept raised and a random one lowered (as in the papers' figure 9)."
             )
             download_table(levels, f"{corpus_name}-{sae_name}-fidelity", key="evaluation-contour-csv")
 
@@ -264,22 +189,6 @@ def _rerun(corpus_name: str) -> None:
         wrap_lines=True,
     )
     st.code("make artifacts PROFILE=mine.toml", language="shell")
-
-
-def _present(known: Iterable[str], column: "pd.Series[str]") -> list[str]:
-    """Those of the known names that the build has measured, in their order."""
-    measured = set(column)
-    return [name for name in known if name in measured]
-
-
-def _named(steering: pd.DataFrame) -> pd.DataFrame:
-    return steering.assign(method=steering["method"].map(_NAMES))
-
-
-def _papers(measure: str) -> pd.DataFrame:
-    place = {"up": 2, "down": 3}[measure]
-    rows = [(point[0], point[1], point[place]) for point in papers_steering.POINTS]
-    return pd.DataFrame(rows, columns=["method", "fidelity", "value"])
 
 
 view()

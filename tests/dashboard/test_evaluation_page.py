@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import evaluation_charts, evaluation_words, papers_steering
+from dashboard import evaluation_charts, evaluation_steering, evaluation_words, papers_steering
 from dashboard.charts import ACCENT, MUTED
 from dashboard.evaluation_data import METHODS
 from dashboard.training_charts import THEIRS
@@ -56,7 +56,8 @@ def test_each_question_is_answered_in_a_sentence(page: Open) -> None:
         "What does a label promise?",
     ]
     told = words(app)
-    assert "a judge picks the raised concept out of five" in told
+    assert "real queries were steered. A judge then saw the ten results before" in told
+    assert "How far to trust a slider" in told
     assert "of the first ten results stay" in told
     assert "planted topics" in told
     assert "{" not in told.replace("{ ", "")
@@ -70,15 +71,45 @@ def test_numbers_told_are_the_tables(steering: pd.DataFrame) -> None:
         & (steering["judge"] == "local")
         & (steering["fidelity"] == 0.75)
     ].iloc[0]
-    told = evaluation_words.does_it_steer(steering)
-    assert f"**{row['value']:.0%}**".replace("%", " %") in told
+    answers = evaluation_words.answers(steering)
+    assert [answer[""] for answer in answers][:2] == ["Raise one concept", "Lower one concept"]
+    assert answers[0]["told right"].startswith(f"{100 * row['value']:.0f} %")
+    assert f"({100 * row['low']:.0f}–{100 * row['high']:.0f})" in answers[0]["told right"]
+    assert f"**{int(row['n'])}" not in evaluation_words.does_it_steer(steering)
+    assert f"{int(row['n'])} real queries" in evaluation_words.does_it_steer(steering)
 
 
 def test_a_bad_result_is_told_as_one(steering: pd.DataFrame) -> None:
     worse = steering.assign(value=0.2, low=0.1, high=0.3)
     assert evaluation_words.does_it_steer(worse).startswith("**Not reliably.**")
+    assert "Raising a concept works seldom, lowering one works seldom" in evaluation_words.how_far_to_trust(
+        worse
+    )
     behind = steering.assign(value=-0.1, low=-0.2, high=-0.05, n=50)
-    assert "10 points behind" in evaluation_words.ahead_of_words(behind)
+    assert "raising 10 points behind (-20 to -5)" in evaluation_words.ahead_of_words(behind)
+    few = steering.assign(n=evaluation_words.FEWEST - 1)
+    assert evaluation_words.does_it_steer(few).startswith("No trial")
+    assert evaluation_words.answers(few) == []
+
+
+def test_the_file_says_in_words_what_it_holds(steering: pd.DataFrame) -> None:
+    held = evaluation_steering._for_file(steering)
+    assert held[["edit", "method", "measure", "judge"]].notna().all(axis=None)
+    assert not set(held["measure"]) & {"up", "down"}
+    assert len(held) == len(steering) + 2 * len(papers_steering.POINTS)
+    assert set(held.loc[held["judge"] == papers_steering.JUDGE, "method"]) == {
+        papers_steering.STEERED,
+        papers_steering.REWRITTEN,
+    }
+
+
+def test_cells_of_the_contour_leave_no_gap() -> None:
+    grid = pd.DataFrame([(u, d, 1 - 0.1 * u - 0.05 * d) for u in (0, 0.5, 1) for d in (0, 0.5, 1)],
+                        columns=["up", "down", "cosine"])  # fmt: skip
+    encoding = evaluation_charts.contour(grid).to_dict()["encoding"]
+    for name in ("x", "y"):
+        assert encoding[name]["type"] == "ordinal"
+        assert encoding[name]["scale"] == {"paddingInner": 0, "paddingOuter": 0, "round": True}
 
 
 @pytest.mark.parametrize("edit", ["both", "even", "up", "down"])
@@ -120,6 +151,7 @@ def test_a_build_without_evaluation_says_what_to_do(page: Open, tiny_store: Path
     assert removed
     manifest = json.loads((build / "manifest.json").read_text())
     manifest["files"] = {k: v for k, v in manifest["files"].items() if k not in removed}
+    del manifest["checksum"]
     (build / "manifest.json").write_text(json.dumps(manifest))
     for path in removed:
         (build / path).unlink()
