@@ -17,6 +17,7 @@ THEIRS = CONTRAST
 OURS = (ACCENT, "#7a6fb5", "#5b9a5f", "#b3637f", "#5f7fbf", MUTED)
 PAPERS = "papers"
 _LOSS_TICKS = [0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1]
+_POWER_TICKS = [digit * 10**power for power in range(1, 18) for digit in (1, 3)]
 _KINDS = ["training", "held out"]
 _STROKES = alt.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2)
 _HELD = alt.OverlayMarkDef(opacity=0, size=90)  # unseen points: a thin line is hard to hover over
@@ -49,7 +50,7 @@ def loss_curves(table: pd.DataFrame, title: str) -> Any:
     kinds = [kind for kind in _KINDS if kind in set(table["kind"])]
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 3]][: len(kinds)])
     base = alt.Chart(table).encode(
-        x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=6)),
+        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",", tickCount=6)),
         y=_loss_axis("value:Q", table["value"].tolist(), f"{title} (log scale)"),
         color=alt.Color("sae:N", scale=colours(names), legend=_STROKES),
         tooltip=[
@@ -71,7 +72,7 @@ def dead_curves(table: pd.DataFrame) -> Any:
         alt.Chart(table)
         .mark_line(strokeWidth=1.8, interpolate="step-after", point=_HELD)
         .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=6)),
+            x=alt.X("step:Q", title="step", axis=alt.Axis(format=",", tickCount=6)),
             y=alt.Y(
                 "dead:Q",
                 title="dead latents",
@@ -106,7 +107,7 @@ def power_laws(
         "x:Q",
         title=x_title,
         scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(format="~s", tickCount=8),
+        axis=alt.Axis(format="~s", values=_POWER_TICKS),
     )
     told = alt.Tooltip("told:N", title=" ")
     tooltip = [told, alt.Tooltip("x:Q", title=x_title, format=".3~s"), alt.Tooltip("loss:Q", format=".3f")]

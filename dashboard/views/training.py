@@ -16,7 +16,7 @@ _COLUMNS = {  # column -> (heading, format, width, what it is)
     "model": ("Model", None, 110, ""),
     "corpus": ("Corpus", None, 100, ""),
     "documents": ("Documents", "localized", 90, ""),
-    "embedder": ("Embedding model", None, 240, ""),
+    "embedder": ("Embedding model", None, 280, ""),
     "k": ("k", "%d", 50, "Features active in a document."),
     "share": ("k / d_in", "percent", 70, "The share of the embedding's dimensions by which models compare."),
     "n_latents": ("n", "localized", 70, "Features that the model has."),
