@@ -50,7 +50,7 @@ def loss_curves(table: pd.DataFrame, title: str) -> Any:
     kinds = [kind for kind in _KINDS if kind in set(table["kind"])]
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 3]][: len(kinds)])
     base = alt.Chart(table).encode(
-        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",", tickCount=6)),
+        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickCount=6)),
         y=_loss_axis("value:Q", table["value"].tolist(), f"{title} (log scale)"),
         color=alt.Color("sae:N", scale=colours(names), legend=_STROKES),
         tooltip=[
@@ -72,7 +72,7 @@ def dead_curves(table: pd.DataFrame) -> Any:
         alt.Chart(table)
         .mark_line(strokeWidth=1.8, interpolate="step-after", point=_HELD)
         .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(format=",", tickCount=6)),
+            x=alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickCount=6)),
             y=alt.Y(
                 "dead:Q",
                 title="dead latents",
