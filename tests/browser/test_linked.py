@@ -1,0 +1,47 @@
+"""Choosing a feature in the graph lights it in table and charts."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.browser.conftest import Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+OpenTab = Callable[..., Tab]
+PLACE = "families?corpus=planted&sae=SAE6"
+LIT = """() => [...document.querySelectorAll(".st-key-linked [data-lit]")]
+    .map(mark => mark.getAttribute("aria-label"))"""
+
+
+def features(page: Page) -> list[str]:
+    """Numbers of the family's features as the table shows them, top down."""
+    cells = page.locator(".st-key-linked canvas tr[aria-rowindex] td:first-child")
+    cells.first.wait_for(state="attached")
+    return cells.all_text_contents()
+
+
+def graph_of(page: Page) -> Locator:
+    return page.frame_locator(".st-key-linked iframe").frame_locator("iframe").locator("body")
+
+
+def named(label: str) -> list[str]:
+    return label.split(":", 1)[0].split(" ")[1:]
+
+
+def test_the_graph_lights_table_and_charts(open_tab: OpenTab) -> None:
+    page = open_tab(PLACE, height=1800).page
+    parent, child = features(page)[:2]
+    canvas = graph_of(page).locator("canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("ArrowRight")
+    row = page.locator(".sx-lit-row")
+    row.wait_for()
+    assert row.evaluate("e => e.style.top") == "70px"  # below the head and the parent's row
+    page.get_by_role("tab", name="Scores").click()
+    canvas.press("ArrowLeft")
+    page.wait_for_function(f"() => ({LIT})().some(label => label.startsWith('features {parent}:'))")
+    assert all(parent in named(label) for label in page.evaluate(LIT))
+    assert child != parent
