@@ -1,7 +1,7 @@
 """Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance and structure
 checks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,7 +87,8 @@ class _Chance:
     def of(cls, found: "_SAE") -> "_Chance":
         families = found.families.families
         kept = Among(members_of(families), len(found.n_active))
-        n_families = len(found.find(passing(shuffle_latents(found.latents), kept)).families)
+        parts = cooccurrence_rows(shuffle_latents(found.latents))
+        n_families = len(found.find(kept.passing(parts)).families)
         shuffled = kept.matrix()
         unscored = np.full(len(families), np.nan)
         same = asdict(family_metrics(families, shuffled, unscored, unscored, 1, 1))
@@ -98,13 +99,6 @@ class _Chance:
 def members_of(families: Sequence[Family]) -> np.ndarray:
     """Features that are in any of the families, int (m,)."""
     return np.unique(np.concatenate([family.features for family in families] or [np.zeros(0, np.int32)]))
-
-
-def passing(latents: sp.csr_matrix, kept: Among) -> Iterator[Cooccurrence]:
-    """Co-occurrence part after part, each shown to ``kept`` on its way."""
-    for part in cooccurrence_rows(latents):
-        kept.add(part)
-        yield part
 
 
 _COMPARED = ("median_ratio", "median_ratio_similarity", "c_ratio", "d_ratio")
@@ -145,11 +139,13 @@ class _SAE:
         self.out.mkdir()
         families = self.families.families
         by_feature = self.latents.tocsc()
+        del self.latents  # 140 MB at 272,000 documents with 64 features each
         labels, scores = judge.families(families, by_feature) if judge and families else (None, None)
         together = self.together
         counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))
         self._write_trees(families, counts, similarities)
         self._write_scores(families, labels, scores, by_feature, (counts, similarities))
+        del by_feature
         metrics = self._metrics(scores, together)
         blocks = disjoint(families, _column(scores, "pearson_random"))
         metrics += self._write_structure(family_order(blocks, self.n_active), counts, similarities)

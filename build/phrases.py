@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from build.embedders import embed_corpus, make_embedder
 from build.embeddings import announce, embedded_texts
@@ -35,6 +36,7 @@ def corpus_phrases(work: Work, corpus: str | None = None, progress: Progress | N
         embed = _embed(work, corpus or work.target.corpus.name)
         report = progress or work.progress
         _made[place] = prepare_phrases(embedded_texts(documents), rows, embed, report, mean_of=labelling)
+        pa.default_memory_pool().release_unused()  # what reading the documents took
     return _made[place]
 
 

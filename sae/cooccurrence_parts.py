@@ -4,7 +4,7 @@ At 9,216 latents and 272,000 documents nearly all pairs meet: C and D whole take
 takes less time than reading them, so what needs one pass over them counts them (`sae.cooccurrence_rows`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -34,6 +34,12 @@ class Among:
             pieces.append(getattr(part, name)[own])
         self._row = stop
 
+    def passing(self, parts: Iterable[Cooccurrence]) -> Iterator[Cooccurrence]:
+        """Part after part, each added on its way to another reader."""
+        for part in parts:
+            self.add(part)
+            yield part
+
     def matrix(self) -> Cooccurrence:
         """All that was kept, with n_latents rows; those of other features are empty. What was collected is let go."""
         joined = {}
@@ -45,6 +51,6 @@ class Among:
 def among(parts: Iterable[Cooccurrence], features: np.ndarray, n_latents: int) -> Cooccurrence:
     """Entries between two of the given features, as :class:`Among` collects them."""
     found = Among(features, n_latents)
-    for part in parts:
-        found.add(part)
+    for _ in found.passing(parts):
+        pass
     return found.matrix()

@@ -23,10 +23,11 @@ def mean_vectors(
     labels are written from (None: all). Zeros where none of them has the phrase.
     """
     chosen = sparse.csr_matrix(contains)
-    directions = np.asarray(embeddings, np.float32)
-    if rows is not None:
-        chosen, directions = chosen[rows], directions[rows]
-    total = np.asarray(chosen.T @ directions, np.float32)
+    if rows is not None:  # others count nothing: their vectors stay where they are
+        counts = np.zeros(chosen.shape[0], np.float32)
+        counts[rows] = 1
+        chosen = sparse.diags(counts) @ chosen
+    total = np.asarray(chosen.T @ np.asarray(embeddings, np.float32), np.float32)
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
 
 

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 from sae.families import Family
 from sae.jit import compiled
 
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 256
 _NEIGHBOURS = 10
 FOUND_FROM = 2.0
 """A contrast this many times that of the shuffled decoder is called structure."""

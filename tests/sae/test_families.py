@@ -41,7 +41,7 @@ def plain_families(
     latents: sp.csr_matrix, config: FamilyConfig, kept: list[int]
 ) -> list[tuple[int, frozenset[int]]]:
     """Families the obvious way: dense products, networkx, sets."""
-    active = (latents.toarray() > 0).astype(int)
+    active = (latents.toarray() > 0).astype(float)
     C, f = active.T @ active, active.sum(axis=0)
     everything = []
     remaining = list(kept)
@@ -114,6 +114,37 @@ def test_families_of_a_real_matrix_equal_the_plain_ones(tiny_store: Path) -> Non
     assert len(found.families) > 3
     expected = plain_families(latents, config, kept.tolist())
     assert [(f.parent, frozenset(f.features.tolist())) for f in found.families] == expected
+
+
+@pytest.fixture(scope="module")
+def arxiv() -> sp.csr_matrix:
+    """Active features of 9,424 astro-ph abstracts, an SAE of 320 latents with k = 4. Written from its build by
+
+    acts, indices = open_store(ARTIFACTS).corpus("astro_ph").sae("SAE4").by_document(range(9424))
+    np.savez_compressed("arxiv_latents.npz", indices=np.where(acts > 0, indices, 320).astype(np.uint16))
+    """
+    with np.load(Path(__file__).parent / "arxiv_latents.npz", allow_pickle=False) as file:
+        indices = file["indices"].astype(np.int32)
+    return active_entries((indices < 320).astype(np.float32), np.minimum(indices, 319), 320)
+
+
+def test_families_of_real_abstracts_equal_the_plain_ones(arxiv: sp.csr_matrix) -> None:
+    config = FamilyConfig(chance_links=None)
+    kept = np.flatnonzero(np.bincount(arxiv.indices, minlength=320) < 0.2 * arxiv.shape[0])
+    found = families_of(arxiv, config, kept)
+    assert len(found.families) > 20
+    expected = plain_families(arxiv, config, kept.tolist())
+    assert [(f.parent, frozenset(f.features.tolist())) for f in found.families] == expected
+
+
+def test_the_forest_of_real_abstracts_is_a_maximum_one(arxiv: sp.csr_matrix) -> None:
+    n_active = np.bincount(arxiv.indices, minlength=320)
+    config = FamilyConfig(chance_links=None)
+    links = normalised([cooccurrence(arxiv)], n_active, np.arange(320), config, arxiv.shape[0])
+    expected = nx.maximum_spanning_tree(nx.from_numpy_array(links.toarray()), algorithm="kruskal")
+    edges = spanning_forest(links)
+    assert len(edges) > 300
+    assert sorted(map(tuple, edges.tolist())) == sorted(tuple(sorted(e)) for e in expected.edges)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,14 +1,19 @@
 """From vectors with a planted hierarchy through a trained autoencoder to families, and to none by chance."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from build.corpora.synthetic import truth
+from sae import schema
 from sae.config import SAEConfig, TrainConfig
 from sae.cooccurrence import active_entries, cooccurrence
 from sae.encode import encode
 from sae.families import find_families
 from sae.null_model import shuffle_latents
+from sae.store import open_store
 from sae.train import train
 
 torch.set_num_threads(1)
@@ -56,3 +61,47 @@ def test_a_planted_hierarchy_comes_back_through_a_trained_autoencoder(seed: int)
 
     shuffled = cooccurrence(shuffle_latents(latents, seed))
     assert len(find_families(shuffled, n_active, N_DOCUMENTS).families) == 0
+
+
+def test_the_broad_topics_of_the_synthetic_corpus_come_back_as_parents(tiny_store: Path) -> None:
+    """Texts, embedded: an autoencoder whose first ten features reconstruct alone keeps a feature for each broad topic.
+
+    (One trained without prefixes folds the broad topic into the narrower ones, and finds two of nine.)
+    """
+    embeddings = np.load(open_store(tiny_store).corpus("planted").path / schema.EMBEDDINGS).astype(np.float32)
+    planted = truth(len(embeddings), 0)
+    shape = SAEConfig(embeddings.shape[1], 64, 4, prefixes=(10, 64))
+    recipe = TrainConfig(
+        300,
+        256,
+        3e-3,
+        warmup_steps=20,
+        final_decay=0.2,
+        input_noise=0.4,
+        encoder_start=1.0,
+        encoder_decay=2.0,
+    )
+    weights = train(embeddings, shape, recipe).weights()
+    latents = active_entries(*encode(embeddings, weights), weights.n_latents)
+    n_active = np.bincount(latents.indices, minlength=weights.n_latents)
+    learnt = best_features(latents.toarray(), planted.mentions)
+
+    found = find_families(cooccurrence(latents), n_active, len(embeddings)).families
+    members = {family.parent: set(family.children.tolist()) for family in found}
+    broad = np.flatnonzero(planted.parents < 0)
+    right = [topic for topic in broad if int(learnt[topic]) in members]
+    shares = []
+    for topic in right:
+        children = set(learnt[planted.parents == topic].tolist())
+        shares.append(len(children & members[int(learnt[topic])]) / len(children))
+    assert len(right) >= 6
+    assert np.mean(shares) >= 0.8
+    shuffled = cooccurrence(shuffle_latents(latents, 0))
+    assert len(find_families(shuffled, n_active, len(embeddings)).families) == 0
+
+
+def best_features(activations: np.ndarray, mentions: np.ndarray) -> np.ndarray:
+    """The feature that correlates best with each topic, int (n_topics,)."""
+    X, Y = activations - activations.mean(axis=0), mentions - mentions.mean(axis=0)
+    lengths = np.linalg.norm(X, axis=0) * np.linalg.norm(Y, axis=0)[:, None]
+    return ((Y.T @ X) / np.maximum(lengths, 1e-12)).argmax(axis=1)
