@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.words import BOUNDARY, plain_text, singular, stem, tokenise
+from sae.words import BOUNDARY, plain_text, singular, stem, tokenise, without_tex_accents, word_key
 
 
 def written(text: str) -> list[str]:
@@ -60,3 +61,24 @@ def test_any_text_is_tokenised_document_by_document(texts: list[str]) -> None:
     for row, text in enumerate(texts):
         for word in tokens.surface[tokens.document == row]:
             assert tokens.surfaces[word] in text
+
+
+@pytest.mark.parametrize(
+    ("tex", "bare"),
+    [
+        (r"Alfv\'en waves", "Alfven waves"),
+        (r"Alfv\'{e}nic", "Alfvenic"),
+        (r"Rayleigh-B{\'e}nard", "Rayleigh-Benard"),
+        (r"na\"{\i}ve Nystr\"om", "naive Nystrom"),
+        (r"\v{S}idlichovsk\'y", "Sidlichovsky"),
+        (r"\H{o} and \vec{x}", r"o and \vec{x}"),
+        ("no backslash 'e", "no backslash 'e"),
+    ],
+)
+def test_accents_in_tex_do_not_cut_words(tex: str, bare: str) -> None:
+    assert without_tex_accents(tex) == bare
+
+
+def test_words_with_and_without_accents_meet() -> None:
+    assert word_key("Alfvén's") == word_key("Alfven") == "alfven"
+    assert [w for w in written(r"of Alfv\'en waves") if w != "|"] == ["of", "Alfven", "waves"]
