@@ -38,12 +38,11 @@ def main(
 
 
 def prune(out: Path, keep: int = KEPT) -> tuple[list[str], int]:
-    """Names of the builds removed, oldest first, and the bytes freed. UserError when none is served, or one is made."""
-    try:
-        current = (out / schema.CURRENT).read_text(encoding="ascii").strip()
-        finished = (out / schema.BUILDS / current / schema.MANIFEST).stat().st_mtime
-    except (OSError, ValueError):
-        raise UserError(f"{out} serves no build, so nothing is removed. Run `make artifacts`.") from None
+    """Names of the builds removed, oldest first, and the bytes freed.
+
+    UserError when none is served, one is made, or the served one's manifest is damaged: it says what it needs.
+    """
+    _served(out)
     (out / "work").mkdir(exist_ok=True)
     lock = FileLock(out / "work" / "lock")
     try:
@@ -51,14 +50,17 @@ def prune(out: Path, keep: int = KEPT) -> tuple[list[str], int]:
     except Timeout:
         raise UserError(f"A build is writing to {out}/. Prune it when that has ended.") from None
     try:
-        builds = sorted((out / schema.BUILDS).iterdir(), key=lambda path: path.stat().st_mtime)
+        current = _served(out)  # a build may have ended since
+        read_manifest(current)
+        finished = (current / schema.MANIFEST).stat().st_mtime
+        builds = sorted(_folders(out / schema.BUILDS), key=lambda path: path.stat().st_mtime)
         whole = [path for path in builds if path.suffix != ".partial"]
-        others = [path for path in whole if path.name != current]
+        others = [path for path in whole if path.name != current.name]
         gone = others[: max(0, len(others) - (keep - 1))]
         needed = _stages(path for path in whole if path not in gone)
         outdated = _stages(gone) - needed
         doomed = [path for path in builds if path.suffix == ".partial"] + gone
-        for path in [*(out / "work" / "stages").glob("*"), *(out / "work" / "scratch").glob("*")]:
+        for path in [*_folders(out / "work" / "stages"), *_folders(out / "work" / "scratch")]:
             of_none = path.name not in needed and path.stat().st_mtime < finished
             if path.name in outdated or of_none:
                 doomed.append(path)
@@ -68,6 +70,21 @@ def prune(out: Path, keep: int = KEPT) -> tuple[list[str], int]:
         return [path.name for path in gone], freed
     finally:
         lock.release()
+
+
+def _served(out: Path) -> Path:
+    try:
+        current = out / schema.BUILDS / (out / schema.CURRENT).read_text(encoding="ascii").strip()
+        if (current / schema.MANIFEST).is_file():
+            return current
+    except (OSError, ValueError):
+        pass
+    raise UserError(f"{out} serves no build, so nothing is removed. Run `make artifacts`.")
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in a folder; what a file manager left there (.DS_Store) is no build."""
+    return [path for path in place.glob("*") if path.is_dir() and not path.is_symlink()]
 
 
 def _stages(builds: Iterable[Path]) -> set[str]:

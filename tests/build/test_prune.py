@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from build import prune as module
 from build.prune import prune
 from sae import schema
 from sae.errors import UserError
@@ -88,6 +89,33 @@ def test_a_damaged_old_build_goes_too(out: Path) -> None:
     os.utime(out / schema.BUILDS / "build0", (1e9, 1e9))
     assert "build0" in prune(out)[0]
     assert read_manifest(out / schema.BUILDS / "build2").build == "build2"
+
+
+def test_nothing_goes_while_the_served_build_cannot_say_what_it_needs(out: Path) -> None:
+    (out / schema.BUILDS / "build2" / schema.MANIFEST).write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        prune(out, keep=1)
+    assert len(builds(out)) == len(own(out)) == 4
+
+
+def test_a_build_that_ends_meanwhile_is_the_served_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowLock(FileLock):
+        def acquire(self, *args: object, **named: object) -> object:  # type: ignore[override]
+            (out / schema.CURRENT).write_text("build3\n")
+            return super().acquire(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "FileLock", SlowLock)
+    prune(out, keep=1)
+    assert builds(out) == ["build3"]
+
+
+def test_what_a_file_manager_left_is_no_build(out: Path) -> None:
+    left = [out / place / ".DS_Store" for place in (schema.BUILDS, "work/stages")]
+    for path in left:
+        path.write_bytes(b"seen")
+        os.utime(path, (1e9, 1e9))
+    assert prune(out, keep=2)[0] == ["build0", "build1"]
+    assert all(path.exists() for path in left)
 
 
 def test_it_waits_for_nobody_and_needs_a_served_build(out: Path, tmp_path: Path) -> None:
