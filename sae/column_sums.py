@@ -60,9 +60,10 @@ class Sums:
         made = self._nearest(shares, reach, column)
         if made is None:
             n = len(_found(column, next(iter(terms))))
-            made = Sum(np.zeros(n, np.float32), {}, reach, 0), shares
-        found, changes = made
-        _add(found.scores, [_found(column, name) for name in changes], list(changes.values()))
+            columns = [_found(column, name) for name in shares]
+            made = Sum(np.zeros(n, np.float32), {}, reach, 0), list(shares.values()), columns
+        found, changes, columns = made
+        _add(found.scores, columns, changes)
         found.shares, found.reach = shares, max(found.reach, reach)
         # Of each change: the share, the product, and the sum, none of them beyond twice the reach.
         found.roundings += 6 * len(changes)
@@ -71,9 +72,9 @@ class Sums:
 
     def _nearest(
         self, shares: Mapping[bytes, float], reach: float, column: Callable[[bytes], FloatArray | None]
-    ) -> tuple[Sum, dict[bytes, float]] | None:
-        """The kept sum with the fewest other shares, the same names first, and what they differ by; None where it is
-        no less to make it anew."""
+    ) -> tuple[Sum, list[float], list[FloatArray]] | None:
+        """The kept sum with the fewest other shares, the same names first, what they differ by, and of which columns;
+        None where it is no less to make it anew."""
         best, least = None, (len(shares), False)
         for kept in reversed(self._kept):
             names = shares.keys() | kept.shares.keys()
@@ -88,9 +89,11 @@ class Sums:
                 and len(changes) < len(shares)
                 and kept.roundings < _MOST_ROUNDINGS
                 and kept.reach / _FARTHEST <= reach <= kept.reach * _FARTHEST
-                and all(column(name) is not None for name in changes)
             ):
-                best, least = (kept, changes), cost
+                # Looked up once: another session may push a column out at any moment.
+                columns = [found for name in changes if (found := column(name)) is not None]
+                if len(columns) == len(changes):
+                    best, least = (kept, list(changes.values()), columns), cost
         return best
 
 

@@ -7,6 +7,7 @@ import pytest
 from numpy.random import default_rng
 
 from sae import column_sums
+from sae.column_sums import Sums
 from sae.steer import Steered, cosine
 from tests.sae.test_search import clustered, make_searcher
 
@@ -72,6 +73,18 @@ def test_the_same_direction_twice_counts_twice() -> None:
     vector = (query + 0.5 * along).astype(np.float32)
     asked = Steered(vector, cosine(query, vector), query, [along, along], [0.2, 0.3])
     np.testing.assert_array_equal(searcher.search_steered(asked)[0], searcher.search(vector)[0])
+
+
+def test_a_column_that_another_session_pushes_out_meanwhile() -> None:
+    columns = {name: np.full(5, value, np.float32) for name, value in ((b"a", 1.0), (b"b", 2.0), (b"c", 4.0))}
+    sums, held = Sums(), dict(columns)
+    sums.of(dict.fromkeys(columns, 1.0), 7.0, columns.__getitem__)
+
+    def column(name: bytes) -> np.ndarray | None:
+        return held.pop(name, None) if name == b"c" else held[name]
+
+    found = sums.of({b"a": 1.0, b"b": 1.0}, 3.0, column)
+    np.testing.assert_array_equal(found.scores, np.full(5, 3.0, np.float32))
 
 
 def test_hands_that_share_a_query_do_not_disturb_each_other() -> None:
