@@ -14,7 +14,7 @@ from typing import Any
 
 from build.embedders.base import share_out
 from build.llm.endpoint import Endpoint, ServerConfig, Trouble
-from build.llm.errors import AnswerError, SpentError
+from build.llm.errors import AnswerError, BudgetError, SpentError
 from build.llm.journal import Journal, Reply
 from build.llm.pace import Pace, pause_after
 from build.llm.prices import ChatPrice, chat_price
@@ -177,7 +177,7 @@ class Client:
                 raise SpentError(self.stopped)
             try:
                 call = self.journal.begin(digest, number, question.model, promised)
-            except SpentError as error:
+            except BudgetError as error:
                 self.budget_reached = True
                 raise self._stop(str(error)) from None
             self._count("calls")
@@ -209,7 +209,7 @@ class Client:
         try:
             batches.fill(questions, self.price)
         except SpentError as error:
-            self.budget_reached = self.budget_reached or "budget" in str(error)
+            self.budget_reached = self.budget_reached or isinstance(error, BudgetError)
             self._stop(str(error))
         finally:
             self._lost |= batches.lost

@@ -19,3 +19,7 @@ class SpentError(UserError):
 
     Answers that are known are still given. What is done is kept.
     """
+
+
+class BudgetError(SpentError):
+    """The configured budget does not reach for another call."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build.llm.errors import SpentError
+from build.llm.errors import BudgetError
 from build.sqlite_file import SqliteFile
 
 _TABLES = """
@@ -75,10 +75,10 @@ class Journal(SqliteFile):
         return self._guard(read, None)
 
     def begin(self, question: bytes, attempt: int, model: str, usd: float) -> int:
-        """Write a call down with the most it can cost. Raises SpentError when the budget does not reach."""
+        """Write a call down with the most it can cost. Raises BudgetError when the budget does not reach."""
         with self._lock:
             if self.budget_usd is not None and self._spent + usd > self.budget_usd:
-                raise SpentError(
+                raise BudgetError(
                     f"The budget of ${self.budget_usd:g} for {self.purpose} is reached "
                     f"(${self._spent:.4f} spent). What is done is kept; raise budget_usd to go on."
                 )
@@ -97,30 +97,36 @@ class Journal(SqliteFile):
             return self._guard(write, 0)
 
     def answered(self, call: int, promised_usd: float, reply: Reply) -> None:
-        """The call's reply is there: keep it, and count what it cost instead of what was promised."""
+        """The call's reply is there: keep it, and count what it cost instead of what was promised.
+
+        Once: a batch that a kill stopped half-way through its lines is settled again from the start.
+        """
         text = json.dumps([reply.content, reply.refusal, reply.finish])
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> bool:
             with connection:
-                connection.execute(
-                    "UPDATE OR IGNORE calls SET reply = ?, input_tokens = ?, output_tokens = ?, usd = ? WHERE id = ?",
+                cursor = connection.execute(
+                    "UPDATE OR IGNORE calls SET reply = ?, input_tokens = ?, output_tokens = ?, usd = ? "
+                    "WHERE id = ? AND reply IS NULL",
                     (text, reply.input_tokens, reply.output_tokens, reply.usd, call),
                 )
+                return cursor.rowcount > 0
 
         with self._lock:
-            self._spent += reply.usd - promised_usd
-            self._guard(write, None)
+            if self._guard(write, True):
+                self._spent += reply.usd - promised_usd
 
     def not_billed(self, call: int, promised_usd: float) -> None:
-        """The call was refused before any work was done: it cost nothing."""
+        """The call was refused before any work was done: it cost nothing. Counted once, as an answer is."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> bool:
             with connection:
-                connection.execute("DELETE FROM calls WHERE id = ?", (call,))
+                query = "DELETE FROM calls WHERE id = ? AND reply IS NULL"
+                return connection.execute(query, (call,)).rowcount > 0
 
         with self._lock:
-            self._spent -= promised_usd
-            self._guard(write, None)
+            if self._guard(write, True):
+                self._spent -= promised_usd
 
     def batches(self) -> dict[str, dict[str, Any]]:
         """Batches of this purpose that were sent, or about to be, and are not settled: tag and state."""

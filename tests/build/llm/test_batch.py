@@ -195,6 +195,29 @@ def test_a_batch_is_found_again(httpserver: HTTPServer, client: MakeClient) -> N
     assert again.journal.spent_usd == pytest.approx(6 * PAID)
 
 
+def test_a_kill_while_a_batch_is_settled_counts_nothing_twice(
+    httpserver: HTTPServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = FakeBatches(httpserver)
+    found, settled = client(batch=True), []
+    answered = found.journal.answered
+
+    def dying(*args: Any) -> None:
+        if len(settled) == 3:
+            raise KeyboardInterrupt
+        settled.append(answered(*args))
+
+    monkeypatch.setattr(found.journal, "answered", dying)
+    with pytest.raises(KeyboardInterrupt):
+        dict(found.answers(QUESTIONS))
+    found.close()
+    again = client(batch=True)
+    assert sum(isinstance(answer, Answer) for _, answer in again.answers(QUESTIONS)) == 6
+    assert len(batches.batches) == 2  # the second for the line that failed
+    assert again.journal.spent_usd == pytest.approx(6 * PAID)
+    assert client().journal.spent_usd == pytest.approx(6 * PAID)
+
+
 def test_a_batch_that_fails_ends_the_run(httpserver: HTTPServer, client: MakeClient) -> None:
     batches = FakeBatches(httpserver, status="expired")
     found = client(batch=True)
