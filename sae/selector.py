@@ -73,7 +73,7 @@ class Selector:
 
     The arrays are kept, not copied: they may change between calls. With ``screen`` the product is done in
     bfloat16, and the few entries that may belong to the result are computed again in float32; rows for which
-    the result is not certified are done in float32 altogether, and counted in ``uncertain_rows``.
+    the result is not certified are done in float32 altogether.
     """
 
     def __init__(
@@ -81,7 +81,6 @@ class Selector:
     ) -> None:
         self.W_enc, self.latent_bias, self.k, self.screen = W_enc, latent_bias, k, screen
         self.block_length = topk.block_length(len(W_enc), k)
-        self.uncertain_rows = 0
         self._buffer = buffer or Buffers(W_enc.dtype.type)
         self.shadow = np.zeros((0, 0), np.uint16), np.zeros((len(W_enc), 2), W_enc.dtype)
         """W_enc's bfloat16 bits (n, d_in), which are not there without a screen, and its rows' norms (n, 2), as
@@ -166,7 +165,6 @@ class Selector:
         )  # fmt: skip
         again = np.flatnonzero(uncertain)
         if len(again):
-            self.uncertain_rows += len(again)
             acts = np.empty((len(again), self.k), np.float32)
             indices = np.empty((len(again), self.k), np.int32)
             pre_act = self._buffer.own("uncertain_pre_act", (len(again), len(self.W_enc)))
