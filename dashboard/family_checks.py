@@ -31,27 +31,22 @@ _AS_ASKED = {"median_f1": "median_f1_papers", "median_pearson": "median_pearson_
 
 def family_checks(corpus_name: str, sae_name: str) -> None:
     """Table 1 beside the papers', chance, what the filter left out, and the reordered matrices."""
-    metrics = structure_data.metrics(corpus_name, sae_name)
+    metrics = structure_data.metrics(corpus_name, sae_name).drop_duplicates(["group", "name"])
     groups = {
         str(name): part.set_index("name")["value"] for name, part in metrics.groupby("group", sort=False)
     }
+    none = pd.Series(dtype=float)  # a stranger's store may lack any group
     with st.expander("Is it more than chance? Numbers behind these families"):
-        table, chance = groups["table 1"], groups["chance"]
-        st.markdown(
-            f"**{int(table['n_families']):,} families** here; **{int(chance['n_families']):,}** when the "
-            "features of "
-            "each document are shuffled. Median parent–child ratio "
-            f"{_digits(table['median_ratio'])}, of the same families on shuffled documents "
-            f"{_digits(chance['median_ratio'])}{_over_chance(chance)}; "
-            f"co-occurrence inside families is {_digits(table['c_ratio'])} times that between them, on "
-            "shuffled "
-            f"documents {_digits(chance['c_ratio'])}."
-        )
-        ours = {f"**here**, {safe_text(sae_name, 30)}": [table.get(column) for column in _ROWS]}
+        table, chance = groups.get("table 1", none), groups.get("chance", none)
+        if table.empty and chance.empty:
+            st.markdown("This build does not say how its families compare with chance.")
+        else:
+            st.markdown(_against_chance(table, chance))
+        ours = {} if table.empty else {"": [table.get(column) for column in _ROWS]}
         if "included_papers" in table:
-            asked = [table.get(_AS_ASKED.get(column, column)) for column in _ROWS]
-            ours |= {f"**here**, {safe_text(sae_name, 30)}, scored as the papers do": asked}
-        rows = ours | {f"papers: {name}": list(values) for name, values in PAPERS.items()}
+            ours[", scored as the papers do"] = [table.get(_AS_ASKED.get(column, column)) for column in _ROWS]
+        rows = {f"**here**, {safe_text(sae_name, 30)}{how}": values for how, values in ours.items()}
+        rows |= {f"papers: {name}": list(values) for name, values in PAPERS.items()}
         lines = ["| model | " + " | ".join(_ROWS.values()) + " |", "|---" * (len(_ROWS) + 1) + "|"]
         lines += [
             f"| {name} | " + " | ".join(_digits(v) for v in values) + " |" for name, values in rows.items()
@@ -62,22 +57,34 @@ def family_checks(corpus_name: str, sae_name: str) -> None:
             "over the whole range of activations against random documents; the papers take three activating "
             "documents and three others."
         )
-        left = ", ".join(
-            f"{int(count):,} {safe_text(name)}" for name, count in groups["left out"].items() if count
-        )
-        kept = int(groups["filter"].get("kept", 0))
-        wanted = ", ".join(
-            f"{safe_text(n)} {'' if n == 'density below' else 'at least '}{v:g}"
-            for n, v in groups["filter"].items()
-            if n != "kept"
-        )
-        rounds = ", ".join(f"{int(n)}" for n in groups["found"])
-        st.caption(
-            f"Filter: {wanted}. {kept:,} features passed; left out: {left or 'none'}. Families found in each "
-            "round, "
-            f"before overlapping ones were merged: {rounds}."
-        )
-        _structure(corpus_name, sae_name, groups.get("structure", pd.Series(dtype=float)))
+        if "filter" in groups:
+            st.caption(_filtered(groups["filter"], groups.get("left out", none), groups.get("found", none)))
+        _structure(corpus_name, sae_name, groups.get("structure", none))
+
+
+def _against_chance(table: pd.Series, chance: pd.Series) -> str:
+    return (
+        f"**{_count(table.get('n_families'))} families** here; **{_count(chance.get('n_families'))}** when the "
+        "features of each document are shuffled. Median parent–child ratio "
+        f"{_digits(table.get('median_ratio'))}, of the same families on shuffled documents "
+        f"{_digits(chance.get('median_ratio'))}{_over_chance(chance)}; "
+        f"co-occurrence inside families is {_digits(table.get('c_ratio'))} times that between them, on "
+        f"shuffled documents {_digits(chance.get('c_ratio'))}."
+    )
+
+
+def _filtered(passed: pd.Series, left_out: pd.Series, found: pd.Series) -> str:
+    left = ", ".join(f"{_count(count)} {safe_text(name)}" for name, count in left_out.items() if count)
+    wanted = ", ".join(
+        f"{safe_text(n)} {'' if n == 'density below' else 'at least '}{v:g}"
+        for n, v in passed.items()
+        if n != "kept"
+    )
+    rounds = ", ".join(_count(n) for n in found)
+    return (
+        f"Filter: {wanted or 'none'}. {_count(passed.get('kept', 0))} features passed; left out: {left or 'none'}. "
+        f"Families found in each round, before overlapping ones were merged: {rounds or 'not said'}."
+    )
 
 
 def _structure(corpus_name: str, sae_name: str, numbers: pd.Series) -> None:
@@ -115,6 +122,11 @@ def _over_chance(chance: pd.Series) -> str:
     """Older builds do not hold it."""
     found = chips.number(chance.get("median_ratio_over_chance"))
     return "" if found is None else f" ({found:.2g} times as high, in the median)"
+
+
+def _count(value: Any) -> str:
+    found = chips.number(value)
+    return "–" if found is None else f"{found:,.0f}"
 
 
 def _digits(value: Any) -> str:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sae import schema
+from sae.arrays import write_table
 from sae.store import open_store
 from sae.structure_store import FamilyReader, domains, splitting, splitting_summary
+from tests.sae import hostile
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -41,6 +45,23 @@ def test_search_for_nothing_says_so(tiny_store: Path, monkeypatch: pytest.Monkey
         app.text_input(key=key).set_value("zzqqxx").run()
         assert not app.exception
         assert any("words" in info.value or "label" in info.value for info in app.info)
+
+
+@pytest.mark.parametrize("kept", [(), ("filter",), ("chance",), ("table 1", "left out")])
+def test_a_build_that_lacks_numbers_of_its_families_stands(
+    kept: tuple[str, ...], tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = hostile.small_store(tiny_store, tmp_path)
+    path = build / "planted" / "SAE6" / schema.FAMILY_METRICS
+    table = pq.read_table(path)
+    write_table(path, table.filter([group in kept for group in table["group"].to_pylist()]))
+    hostile.seal(build)
+    app = run("families", tmp_path, monkeypatch, corpus="planted", sae="SAE6")
+    told = " ".join(part.value for part in app.markdown)
+    compared = "does not say how its families compare with chance" not in told
+    assert compared == bool({"table 1", "chance"} & set(kept))
+    assert ("**here**" in told) == ("table 1" in kept)
+    assert len(app.warning) == 0
 
 
 def test_the_store_holds_what_the_pages_need(tiny_store: Path) -> None:
