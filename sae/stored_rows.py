@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sae.errors import UserError
 
 _BLOCK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 30  # of one read: Linux stops at 2 GB, macOS refuses more
 
 
 class Rows(Protocol):
@@ -71,7 +72,7 @@ class StoredRows:
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         size = max(1, _BLOCK_BYTES // max(1, self._row_bytes))
         blocks = [self[start : start + size] @ vector for start in range(0, len(self), size)]
-        return np.concatenate(blocks) if blocks else np.zeros(0, self.dtype) @ vector
+        return np.concatenate(blocks) if blocks else self[:] @ vector
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
@@ -84,8 +85,8 @@ class StoredRows:
         rows = np.empty((n, self.shape[1]), self.dtype)
         view = memoryview(rows.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         at, done = self._start + row * self._row_bytes, 0
-        while done < len(view):  # one call reads at most 2 GB
-            read = os.preadv(self._file.fileno(), [view[done:]], at + done)
+        while done < len(view):
+            read = os.preadv(self._file.fileno(), [view[done : done + _MOST_BYTES]], at + done)
             if not read:
                 break
             done += read

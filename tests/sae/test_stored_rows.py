@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sae import limits
+from sae import limits, stored_rows
 from sae.errors import UserError
 from sae.search import Searcher
 from sae.store import Corpus, open_store
@@ -63,6 +63,25 @@ def test_used_as_an_array(rows: StoredRows, matrix: np.ndarray) -> None:
     np.testing.assert_array_equal(np.asarray(rows), matrix)
     np.testing.assert_array_equal(np.asarray(rows, dtype=np.float32), matrix.astype(np.float32))
     assert len(rows) == 500
+
+
+def test_a_read_larger_than_the_system_takes_at_once(
+    rows: StoredRows, matrix: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preadv = os.preadv
+
+    def limited(file: int, buffers: list[memoryview], at: int) -> int:
+        assert len(buffers[0]) <= 1000  # macOS refuses more than 2 GB
+        return preadv(file, buffers, at)
+
+    monkeypatch.setattr(stored_rows, "_MOST_BYTES", 1000, raising=False)
+    monkeypatch.setattr(os, "preadv", limited)
+    np.testing.assert_array_equal(rows[:], matrix)
+
+
+def test_no_rows_have_a_product(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert (StoredRows(tmp_path / "empty", "float16", (0, 12), 0) @ np.ones(12, np.float32)).shape == (0,)
 
 
 @pytest.mark.parametrize("row", [500, -501])
