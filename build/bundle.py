@@ -50,7 +50,7 @@ def write_bundle(store: Store, path: Path, progress: Progress | None = None) -> 
     report = progress or silent
     if path.suffix != SUFFIX:
         raise UserError(f"{path} must end in {SUFFIX}, so that others know what it is.")
-    partial = path.with_name(path.name + ".partial")
+    partial, noted = (path.with_name(path.name + end) for end in (".partial", ".sha256.partial"))
     files = store.manifest.files
     total = sum(entry.size for entry in files.values())
     done = 0
@@ -65,10 +65,9 @@ def write_bundle(store: Store, path: Path, progress: Progress | None = None) -> 
                 done += entry.size
                 report(done // 1_000_000, total // 1_000_000, name)
         digest = file_sha256(partial)
-        beside = path.with_name(path.name + ".sha256")
-        beside.with_name(beside.name + ".partial").write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        noted.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
         os.replace(partial, path)
-        os.replace(beside.with_name(beside.name + ".partial"), beside)
+        os.replace(noted, path.with_name(path.name + ".sha256"))
     except OSError as error:
         if is_full(error, path.parent):
             raise full(path.parent, f"{path.name} was not written; make room and run it again.") from None
@@ -76,7 +75,8 @@ def write_bundle(store: Store, path: Path, progress: Progress | None = None) -> 
             f"{path} cannot be written ({error.strerror or error}). Name another file, or mend that and run it again."
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        for left in (partial, noted):
+            left.unlink(missing_ok=True)
     return digest
 
 

@@ -117,6 +117,13 @@ def test_a_damaged_build_is_not_bundled(store: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["store"]
 
 
+def test_a_bundle_that_cannot_be_written_leaves_nothing_half(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.sextant.sha256").mkdir()  # where the checksum should go
+    with pytest.raises(UserError, match="cannot be written"):
+        write_bundle(open_store(store), tmp_path / "x.sextant")
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def _rewritten(
     whole: Path, target: Path, act: Callable[[zipfile.ZipFile, zipfile.ZipInfo, bytes], None]
 ) -> None:
