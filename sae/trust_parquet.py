@@ -104,19 +104,19 @@ def _column(file: int, size: int, column: Any, n_rows: int) -> int:
         kind, unpacked, packed = header.get(1), header.get(2), header.get(3)
         if (
             not (_is_count(unpacked, limits.PAGE_BYTES) and _is_count(packed, end - at - length))
-            or 4 not in header
+            or not isinstance(header.get(4), int)
         ):
             raise ValueError("a page has no checksum or an impossible size")
         body = at + length
         if kind == _DICTIONARY and first:
-            entry = header.get(7) or {}
+            entry = _inner(header, 7)
             if entry.get(2, 0) not in (_PLAIN, _PLAIN_DICTIONARY):
                 raise ValueError("a dictionary is encoded in a way that Sextant does not write")
             longest = width or unpacked
             if not width and n_values * unpacked > _CHEAP_BYTES:
                 longest = _longest(os.pread(file, packed, body), unpacked)
         elif kind in (_DATA, _DATA_V2):
-            entry = header.get(5 if kind == _DATA else 8) or {}
+            entry = _inner(header, 5 if kind == _DATA else 8)
             encoding, values = entry.get(2 if kind == _DATA else 4), entry.get(1)
             if not _is_count(values, n_values - seen):
                 raise ValueError("a page holds more values than its column")
@@ -134,6 +134,13 @@ def _column(file: int, size: int, column: Any, n_rows: int) -> int:
     if seen != n_values:
         raise ValueError("its pages hold another number of values than it says")
     return plain + by_code * longest + 8 * n_values
+
+
+def _inner(header: dict[int, Any], field: int) -> dict[int, Any]:
+    """A struct in a page header."""
+    if not isinstance(entry := header.get(field), dict):
+        raise ValueError("a page header lacks what its page needs")
+    return entry
 
 
 def _is_count(value: Any, most: int) -> TypeGuard[int]:
@@ -185,7 +192,7 @@ def _struct(raw: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
             number = number >> 1 ^ -(number & 1)
         value: Any = None
         if kind in (1, 2):
-            value = kind == 1
+            pass  # true or false, in the head itself
         elif kind == 3:
             at += 1
         elif kind in (4, 5, 6):

@@ -123,6 +123,25 @@ def footer(build: Path, tail: bytes) -> None:
     path.write_bytes(path.read_bytes()[:-8] + tail)
 
 
+@many("a page header", {"of a dictionary": True, "of data": False})
+def page_header(build: Path, dictionary: bool) -> None:
+    """What should be a struct is a number."""
+    path = build / _DOCS
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True, use_dictionary=dictionary)
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    at = chunk.dictionary_page_offset if dictionary else chunk.data_page_offset
+    data = bytearray(path.read_bytes())
+    for _ in range(4):  # kind, sizes and checksum: a head, and a number of which all bytes but the last have bit 7
+        at += 1
+        while data[at] & 128:
+            at += 1
+        at += 1
+    assert data[at] & 15 == 12
+    data[at] ^= 12 ^ 5
+    path.write_bytes(data)
+
+
 @change("Parquet of noise")
 def noise(build: Path) -> None:
     data = np.random.default_rng(0).bytes(4000)
