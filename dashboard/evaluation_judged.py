@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, evaluation_charts
+from dashboard import evaluation_charts, page_script
 from dashboard.evaluation_data import VARIANTS, table
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
@@ -30,11 +30,12 @@ def judged(corpus_name: str, sae_name: str) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     bars = found[found["measure"] == measure]
-    charts.show(
+    page_script.saved_chart(
         evaluation_charts.kept(
             bars.assign(variant=bars["variant"].map(VARIANTS)), _MEASURES[measure].split(":")[0]
         ),
         f"{measure} of each model and variant on {name}",
+        f"{corpus_name}-judged-{measure}",
     )
     st.caption(
         f"{_MEASURES[measure]}. Longer is better; lines are 95 % intervals over {int(bars['n'].max()):,} queries, "

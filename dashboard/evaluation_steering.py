@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, evaluation_charts, evaluation_words, papers_steering
+from dashboard import evaluation_charts, evaluation_words, page_script, papers_steering
 from dashboard.evaluation_data import EDITS, JOINT, JUDGES, MEASURES, METHODS
 from dashboard.tables import download_table
 
@@ -30,7 +30,8 @@ def steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
         key="evaluation-methods", help=" · ".join(": ".join(METHODS[name]) for name in ways),
     )  # fmt: skip
     here = steering[(steering["edit"] == edit) & (steering["judge"] == judge)]
-    _charts(named(here[here["method"].isin(methods)]), edit, [_NAMES[name] for name in methods])
+    drawn = named(here[here["method"].isin(methods)])
+    _charts(drawn, edit, [_NAMES[name] for name in methods], f"{corpus_name}-{sae_name}-steering")
     with st.expander("The same as a table"):
         st.dataframe(
             _wide(named(here)), hide_index=True,
@@ -72,7 +73,7 @@ def _choices(steering: pd.DataFrame) -> tuple[str, str]:
     return str(edit), str(judge)
 
 
-def _charts(here: pd.DataFrame, edit: str, names: list[str]) -> None:
+def _charts(here: pd.DataFrame, edit: str, names: list[str], stem: str) -> None:
     joint = edit in JOINT
     st.html(evaluation_charts.method_key(names, EVERY, joint))
     measures = ["up", "down"] if joint else [edit]
@@ -83,11 +84,12 @@ def _charts(here: pd.DataFrame, edit: str, names: list[str]) -> None:
                 st.caption("Choose at least one way of steering.")
                 continue
             theirs = _papers(measure) if joint else _papers(measure).iloc[:0]
-            charts.show(
+            page_script.saved_chart(
                 evaluation_charts.accuracy(
                     shown[["method", "fidelity", "value", "low", "high", "n"]], theirs, EVERY, _TOLD[measure]
                 ),
                 f"{_TOLD[measure]} against fidelity, for {len(names)} ways of steering",
+                f"{stem}-{measure}",
             )
     theirs_read = (
         f"Orange marks: {papers_steering.CITATION}, with another judge ({papers_steering.JUDGE}) and another embedding "

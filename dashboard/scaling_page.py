@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, papers, training_charts, training_data
+from dashboard import data, page_script, papers, training_charts, training_data
 from dashboard.tables import download_table
 from dashboard.training_charts import PAPERS
 
@@ -38,24 +38,26 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
         st.markdown("Error against features: L(n) = c · n^(−α)")
         points = _of_latents(runs, measure, d_in)
         lines = fit_lines(fits[fits["law"] == "latents"], points)
-        charts.show(
+        page_script.saved_chart(
             training_charts.power_laws(
                 pd.concat([points, their_points(theirs)]),
                 pd.concat([lines, their_lines("latents", theirs)]),
                 "features n",
             ),
             "Normalised MSE against the number of features, with fitted power laws and the papers'",
+            f"{corpus_name}-scaling-latents",
         )
     with right:
         st.markdown("Error against compute: L(C) = a · C^b")
         every = _of_compute(curves, measure, d_in)
         best = every[curves[on_frontier].to_numpy()]
         lines = fit_lines(fits[fits["law"] == "compute"], best)
-        charts.show(
+        page_script.saved_chart(
             training_charts.power_laws(
                 best, pd.concat([lines, their_lines("compute", theirs)]), "training FLOPs C", every
             ),
             "Normalised MSE against compute, with the compute-optimal frontier, its fits and the papers'",
+            f"{corpus_name}-scaling-compute",
         )
     st.caption(_told(runs))
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, evaluation_charts, evaluation_words, frame, state
+from dashboard import data, evaluation_charts, evaluation_words, frame, page_script, state
 from dashboard.evaluation_data import CASES, METHODS, VARIANTS, evaluation, table
 from dashboard.evaluation_judged import judged
 from dashboard.evaluation_steering import EVERY, named, steers
@@ -43,6 +43,7 @@ def view() -> None:
     _optimisation(corpus_name, sae_name)
     st.divider()
     _rerun(corpus_name)
+    page_script.install()
 
 
 def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
@@ -59,9 +60,10 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
         st.markdown("What comes of raising a concept, and what moves besides")
         shown = wide[wide["method"].isin(_TRADED_NAMES)]
         st.html(evaluation_charts.method_key(_TRADED_NAMES, EVERY, False))
-        charts.show(
+        page_script.saved_chart(
             evaluation_charts.trade_off(shown[["method", "fidelity", "raised", "moved"]], EVERY),
             "Other concepts moved against results with the raised concept",
+            f"{corpus_name}-{sae_name}-side-effects",
         )
         st.caption(
             "How to read it: each line goes from fidelity 0.95 to 0.2. Further right: more results have the concept; "
@@ -71,9 +73,10 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     with right:
         st.markdown("What ranking by the models would keep, no edit at all")
         bars = retrieval[retrieval["measure"] == "overlap@10"]
-        charts.show(
+        page_script.saved_chart(
             evaluation_charts.kept(bars.assign(variant=bars["variant"].map(VARIANTS))),
             "Share of the first ten results kept, by model and variant",
+            f"{corpus_name}-retrieval",
         )
         st.caption(
             "How to read it: longer is better; thin lines are 95 % intervals. Sextant ranks by the embedding and keeps "
@@ -93,9 +96,10 @@ def _promises(corpus_name: str, sae_name: str) -> None:
         if len(categories):
             st.markdown("One feature against the whole embedding, for each category")
             titles = ("F1 of a linear probe on the embedding", "F1 of the best single feature")
-            charts.show(
+            page_script.saved_chart(
                 evaluation_charts.against(categories, "f1_probe", "f1", titles, "category"),
                 "F1 of the best feature against F1 of a probe, a dot for each category",
+                f"{corpus_name}-{sae_name}-categories",
             )
             st.caption(
                 "How to read it: a dot for each category, chosen on one half of the documents and scored on the other. "
@@ -148,8 +152,10 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
         if len(curves):
             shown = curves[~curves["residual"]].assign(case=lambda found: found["case"].map(CASES))
             st.html(evaluation_charts.case_key(list(dict.fromkeys(shown["case"]))))
-            charts.show(
-                evaluation_charts.optimisation(shown), "Normalised error over ten steps for two cases"
+            page_script.saved_chart(
+                evaluation_charts.optimisation(shown),
+                "Normalised error over ten steps for two cases",
+                f"{corpus_name}-{sae_name}-optimisation",
             )
             ends = shown.pivot_table(index="step", columns="case", values="value")
             st.caption(
@@ -167,7 +173,11 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
     with right:
         st.markdown("What an edit leaves of the query")
         if len(levels):
-            charts.show(evaluation_charts.contour(levels), "Fidelity by strength of raising and of lowering")
+            page_script.saved_chart(
+                evaluation_charts.contour(levels),
+                "Fidelity by strength of raising and of lowering",
+                f"{corpus_name}-{sae_name}-fidelity",
+            )
             st.caption(
                 "How to read it: the deeper the colour, the nearer to the original query; each band is 0.05 wide. Mean "
                 "over queries, a random concept raised and a random one lowered (as in the papers' figure 9)."

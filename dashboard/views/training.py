@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, chips, data, frame, papers, state, training_charts, training_data
+from dashboard import chips, data, frame, page_script, papers, state, training_charts, training_data
 from dashboard.scaling_page import scaling_page
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
@@ -44,6 +44,7 @@ def view() -> None:
     scaling_page(corpus_name, theirs)
     st.divider()
     _features(corpus_name, sae_name, theirs)
+    page_script.install()
 
 
 def _papers_corpus(corpus_name: str) -> str:
@@ -154,9 +155,10 @@ def _curves(corpus_name: str) -> None:
             label_visibility="collapsed",
         )
         title = str(title)
-        charts.show(
+        page_script.saved_chart(
             training_charts.loss_curves(curve_table(history, measures[title]), title),
             f"{title} of every model over the steps of training",
+            f"{corpus_name}-{measures[title]}-curves",
         )
         st.caption(
             "Dashed: documents held out. Training batches are seen through the recipe's noise, if any, so their "
@@ -166,7 +168,11 @@ def _curves(corpus_name: str) -> None:
         )
     with right:
         st.markdown("Dead latents: active in no document for one epoch")
-        charts.show(training_charts.dead_curves(history), "Dead latents of every model over training")
+        page_script.saved_chart(
+            training_charts.dead_curves(history),
+            "Dead latents of every model over training",
+            f"{corpus_name}-dead-curves",
+        )
         st.caption("An epoch passes before any latent can count as dead.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         download_table(history, f"{corpus_name}-training-curves", key="training-curves-csv")
@@ -183,19 +189,28 @@ def _features(corpus_name: str, sae_name: str, theirs: str) -> None:
         means = pd.DataFrame(
             {"x": [m.mean_log_density for m in named], "told": [f"papers: mean of {m.name}" for m in named]}
         )
-        _distribution(features, "log_density", "log10 density", means)
+        _distribution(features, "log_density", "log10 density", means, f"{corpus_name}-density")
         st.markdown("How near is the nearest other feature?")
-        _distribution(features, "max_cosine", "largest cosine to another feature", none)
+        _distribution(
+            features, "max_cosine", "largest cosine to another feature", none, f"{corpus_name}-nearest"
+        )
     with right:
         st.markdown("Do features write what they read?")
         mean = pd.DataFrame({"x": [papers.ENCODER_DECODER_COSINE], "told": ["papers: mean of SAE64, cs.LG"]})
-        _distribution(features, "encoder_decoder_cosine", "cosine of encoder and decoder", mean)
+        _distribution(
+            features,
+            "encoder_decoder_cosine",
+            "cosine of encoder and decoder",
+            mean,
+            f"{corpus_name}-reads-writes",
+        )
         st.markdown(f"Both together, for {safe_text(sae_name)}")
         own = features[features["sae"] == sae_name]
         shown = own.iloc[:: max(1, -(-len(own) // _MOST_DOTS))]
-        charts.show(
+        page_script.saved_chart(
             training_charts.relation(shown),
             f"Encoder–decoder cosine against nearest-feature cosine, {sae_name}",
+            f"{corpus_name}-{sae_name}-cosines",
         )
         st.caption(relation_sentence(own))
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -206,10 +221,12 @@ def _features(corpus_name: str, sae_name: str, theirs: str) -> None:
         )
 
 
-def _distribution(features: pd.DataFrame, column: str, x_title: str, theirs: pd.DataFrame) -> None:
+def _distribution(features: pd.DataFrame, column: str, x_title: str, theirs: pd.DataFrame, name: str) -> None:
     values = features[["sae", column]].rename(columns={column: "value"})
-    charts.show(
-        training_charts.distribution(values, theirs, x_title), f"Distribution of {x_title} for every model"
+    page_script.saved_chart(
+        training_charts.distribution(values, theirs, x_title),
+        f"Distribution of {x_title} for every model",
+        name,
     )
     medians = values.groupby("sae", sort=False)["value"].median()
     told = " · ".join(f"{safe_text(name, 40)} {chips.signed(value)}" for name, value in medians.items())
