@@ -102,10 +102,9 @@ def _column(file: int, size: int, column: Any, n_rows: int) -> int:
     while at < end:
         header, length = _page_header(file, at, end)
         kind, unpacked, packed = header.get(1), header.get(2), header.get(3)
-        if (
-            not (_is_count(unpacked, limits.PAGE_BYTES) and _is_count(packed, end - at - length))
-            or not isinstance(header.get(4), int)
-        ):
+        if not (
+            _is_count(unpacked, limits.PAGE_BYTES) and _is_count(packed, end - at - length)
+        ) or not isinstance(header.get(4), int):
             raise ValueError("a page has no checksum or an impossible size")
         body = at + length
         if kind == _DICTIONARY and first:

@@ -132,7 +132,8 @@ def page_header(build: Path, dictionary: bool) -> None:
     chunk = pq.read_metadata(path).row_group(0).column(0)
     at = chunk.dictionary_page_offset if dictionary else chunk.data_page_offset
     data = bytearray(path.read_bytes())
-    for _ in range(4):  # kind, sizes and checksum: a head, and a number of which all bytes but the last have bit 7
+    # Kind, sizes and checksum: a head, and a number of which all bytes but the last have bit 7.
+    for _ in range(4):
         at += 1
         while data[at] & 128:
             at += 1
