@@ -1,8 +1,10 @@
 """Families, splitting and domains of a stranger's store with hostile texts, in Chromium: shown, never acting; and
 what is taken away from these pages."""
 
+import csv
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -64,9 +66,11 @@ def app(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (root / schema.CURRENT).write_text(name + "\n")
     for corpus in ("planted", "planted-too"):
         rewrite(build / corpus / schema.DOCUMENTS, ["title", "text"])
+        rewrite(build / corpus / schema.SPLITTING_SUMMARY, ["other"])
         for sae in ("SAE3", "SAE6"):
             rewrite(build / corpus / sae / schema.FEATURES, ["label"])
             rewrite(build / corpus / sae / schema.FAMILY_SCORES, ["label"])
+            rewrite(build / corpus / sae / schema.STRUCTURE, ["matrix"])
     seal(build)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -121,6 +125,7 @@ def test_hostile_texts_do_nothing(app: str, watched: tuple[Page, list[str]], vie
     page, seen = watched
     opened(page, f"{app}{view}?corpus=planted&sae=SAE6")
     if view == "families":
+        page.get_by_text("Is it more than chance?").click()
         for tab in ("Table", "Scores", "Together", "Documents"):
             page.get_by_role("tab", name=tab).click()
         graph = page.frame_locator(".stMain iframe").frame_locator("iframe")
@@ -167,6 +172,30 @@ def test_a_family_is_taken_away(app: str, watched: tuple[Page, list[str]]) -> No
     assert saved(page, page.get_by_role("button", name="Download as PNG").first).startswith(b"\x89PNG")
     drawing = saved(page, page.get_by_role("button", name="SVG", exact=True))
     assert ElementTree.fromstring(drawing).tag.endswith("svg")
+    page.get_by_role("tab", name="Scores").click()
+    drawing = saved(
+        page, page.locator(".st-key-linked").get_by_role("button", name="Save the chart as SVG").first
+    )
+    kinds = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(drawing).iter()}
+    assert "text" in kinds
+    assert not kinds & {"script", "a", "image", "foreignObject", "iframe", "img"}
     page.get_by_role("button", name="Steer with this family").first.click()
     page.wait_for_url("**/?*fam=0*", timeout=120_000)
+    assert seen == []
+
+
+@pytest.mark.parametrize("view", ["families", "splitting", "domains"])
+def test_no_table_taken_away_holds_a_formula(app: str, watched: tuple[Page, list[str]], view: str) -> None:
+    page, seen = watched
+    opened(page, f"{app}{view}?corpus=planted&sae=SAE6")
+    if view == "families":
+        page.get_by_role("tab", name="Table").click()
+    # Not the table's own menu, which opens a file picker.
+    button = page.locator("[data-testid=stDownloadButton] button:visible").filter(has_text="CSV").first
+    rows = list(csv.reader(saved(page, button).decode().splitlines()))
+    assert len(rows) > 2
+    numbers = re.compile(r"-?[\d.e+-]+")
+    cells = [cell for row in rows for cell in row if not numbers.fullmatch(cell)]
+    assert any("HYPERLINK" in cell for cell in cells) or view == "splitting"
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
     assert seen == []

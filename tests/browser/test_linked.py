@@ -1,4 +1,4 @@
-"""Choosing a feature in the graph lights it in table and charts."""
+"""Pointing at a feature in graph, table or chart lights it in the others."""
 
 from collections.abc import Callable
 
@@ -45,3 +45,18 @@ def test_the_graph_lights_table_and_charts(open_tab: OpenTab) -> None:
     page.wait_for_function(f"() => ({LIT})().some(label => label.startsWith('features {parent}:'))")
     assert all(parent in named(label) for label in page.evaluate(LIT))
     assert child != parent
+
+
+def test_charts_and_table_light_the_graph(open_tab: OpenTab) -> None:
+    page = open_tab(PLACE, height=1800).page
+    child = features(page)[1]
+    table = page.locator(".st-key-linked .dvn-scroller")
+    said = graph_of(page).locator("#said")
+    table.hover(position={"x": 150, "y": 35 * 2 + 15})  # the head, the parent, its first child
+    said.locator("b").wait_for()
+    by_table = said.inner_text()
+    page.get_by_role("tab", name="Scores").click()
+    page.locator(f".st-key-linked path[aria-label^='features {child}:']").hover()
+    page.wait_for_function(f"() => ({LIT})().length > 0")
+    assert said.inner_text() == by_table
+    assert all(child in named(label) for label in page.evaluate(LIT))
