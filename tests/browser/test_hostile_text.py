@@ -81,6 +81,10 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Browser, app: str) -> N
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     page.goto(app)
     page.get_by_text("all shown").wait_for(timeout=60_000)
+    page.wait_for_function(  # parts of Streamlit arrive when they are first needed
+        f"[...Array({len(HOSTILE)}).keys()].every(i => document.querySelector(`.st-key-label${{i}} input`))",
+        timeout=60_000,
+    )
     page.wait_for_timeout(500)
     shown = page.evaluate(
         """([count, built]) => Object.fromEntries(['plain', 'inside', 'label', 'card'].flatMap(
