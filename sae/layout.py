@@ -36,7 +36,8 @@ def _radii(depths: np.ndarray, angle: np.ndarray) -> np.ndarray:
         radii[depth] = max(radii[depth - 1] + step, _ARC / max(float(gaps.min()), 1e-6))
         if depth == 1:  # a wide first ring wants the others farther apart, a deep tree closer together
             step = max(_RING, radii[1] * min(0.4, 1.5 / max(1, len(radii) - 2)))
-    return radii
+    # Where outer rings are crowded, inner ones are drawn out too: their labels would lie on one another.
+    return np.maximum(radii, 0.8 * radii[-1] * np.arange(len(radii)) / max(1, len(radii) - 1))
 
 
 def _rows(family: Family) -> np.ndarray:
