@@ -8,6 +8,7 @@ did not serve costs nothing; one that it lost counts as paid.
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from build.llm.endpoint import Endpoint
@@ -26,6 +27,10 @@ _GIVE_UP_FROM = 5  # questions; a batch of so many without one answer ends the r
 _REASON_LENGTH = 160
 
 Prices = Callable[[str], ChatPrice | None]
+
+
+class _EndedError(SpentError):
+    """A batch brought less than it should have."""
 
 
 class Batches:
@@ -47,11 +52,9 @@ class Batches:
 
         Raises SpentError when no further one can be sent, after what was sent is settled.
         """
-        import openai
-
-        try:
-            for tag, state in self.journal.batches().items():
-                self._finish(tag, state, prices)
+        with self._server():
+            for problem in self._pending(prices):
+                raise SpentError(problem)
             for _ in range(self.endpoint.server.attempts):
                 asked: dict[str, dict[bytes, tuple[Question[Any], int]]] = {}
                 for question in questions:
@@ -62,6 +65,32 @@ class Batches:
                 for model, own in asked.items():
                     for part in _parts({digest: self._line(digest, *entry) for digest, entry in own.items()}):
                         self._send(model, {digest: own[digest] for digest in part}, prices)
+
+    def settle(self, prices: Prices) -> None:
+        """Wait for the batches that an earlier run sent, and send none: what they bring is not asked again.
+
+        Raises SpentError when the server cannot tell of them. A batch that ended badly is told through ``say``: its
+        unanswered questions are free to be asked.
+        """
+        with self._server():
+            for problem in self._pending(prices):
+                self._say(problem)
+
+    def _pending(self, prices: Prices) -> Iterator[str]:
+        """Settle the batches that the journal knows of; yields a sentence for each that did not end well."""
+        for tag, state in self.journal.batches().items():
+            try:
+                self._finish(tag, state, prices)
+            except _EndedError as error:
+                yield str(error)
+
+    @contextmanager
+    def _server(self) -> Iterator[None]:
+        """Errors of the server as SpentError."""
+        import openai
+
+        try:
+            yield
         except openai.APIStatusError as error:
             raise SpentError(self.endpoint.refused(error).text) from None
         except openai.OpenAIError:
@@ -116,7 +145,7 @@ class Batches:
             raise spent
 
     def _finish(self, tag: str, state: dict[str, Any], prices: Prices) -> None:
-        """Wait for a batch and settle its calls. Raises SpentError where it did not end well."""
+        """Wait for a batch and settle its calls. Raises _EndedError where it did not end well."""
         client = self.endpoint.client
         if not state["id"]:  # killed while it was sent: did it arrive?
             state = state | {"id": self._find(tag)}
@@ -138,12 +167,12 @@ class Batches:
         )
         n, answers = len(state["calls"]), len(state["calls"]) - len(failed)
         if not completed:
-            raise SpentError(
+            raise _EndedError(
                 f"A batch ended as {str(found.status)[:20]} with {answers:,} of {n:,} answers. "
                 "What is done is kept; run again to go on."
             )
         if failed and not answers and n >= _GIVE_UP_FROM:
-            raise SpentError(
+            raise _EndedError(
                 f"A batch ended without one answer to its {n:,} questions ({failed[0]}). They are not asked at the "
                 "full price; run again to send a new batch."
             )

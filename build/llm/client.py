@@ -95,8 +95,8 @@ class Client:
         self, questions: Sequence[Question[M]]
     ) -> Iterator[tuple[int, Answer[M] | AnswerError | SpentError]]:
         """(position, answer or what went wrong), as they are done, ``concurrency`` at a time; nothing is raised."""
-        if self._batch:
-            self._send_batches(questions)
+        if self._batch or self.journal.batches():
+            self._run_batches(questions)
 
         def one(place: int) -> Answer[M] | AnswerError | SpentError:
             try:
@@ -201,13 +201,19 @@ class Client:
             self._stop(f"{trouble.text} What is done is kept; run again to go on.")
         raise AnswerError("server", trouble.text)
 
-    def _send_batches(self, questions: Sequence[Question[Any]]) -> None:
-        """Have the unanswered ones answered through the Batch API; the journal then knows them."""
+    def _run_batches(self, questions: Sequence[Question[Any]]) -> None:
+        """Have the unanswered ones answered through the Batch API; the journal then knows them.
+
+        With ``batch`` off, batches that an earlier run sent are waited for all the same: they are paid for.
+        """
         from build.llm.batch import Batches
 
         batches = Batches(self.endpoint, self.journal, self._pace.sleep, self._say)
         try:
-            batches.fill(questions, self.price)
+            if self._batch:
+                batches.fill(questions, self.price)
+            else:
+                batches.settle(self.price)
         except SpentError as error:
             self.budget_reached = self.budget_reached or isinstance(error, BudgetError)
             self._stop(str(error))

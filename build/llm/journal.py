@@ -16,9 +16,9 @@ from build.sqlite_file import SqliteFile
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY, question BLOB NOT NULL, attempt INTEGER NOT NULL, purpose TEXT NOT NULL,
-    model TEXT NOT NULL, usd REAL NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    reply TEXT
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: batches that are under way hold on to theirs
+    question BLOB NOT NULL, attempt INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL,
+    usd REAL NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, reply TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS answered ON calls (question, attempt) WHERE reply IS NOT NULL;
 CREATE INDEX IF NOT EXISTS asked ON calls (question, attempt);

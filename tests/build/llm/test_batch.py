@@ -218,6 +218,25 @@ def test_a_kill_while_a_batch_is_settled_counts_nothing_twice(
     assert client().journal.spent_usd == pytest.approx(6 * PAID)
 
 
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_batch_under_way_is_waited_for_when_batches_are_switched_off(
+    httpserver: HTTPServer, client: MakeClient, status: str
+) -> None:
+    """Its answers are paid for: only what it did not answer is asked in calls of its own."""
+    batches, model, said = FakeBatches(httpserver, status), FakeModel(httpserver, lambda b, n, r: RIGHT), []
+    batches.dies = True
+    found = client(batch=True)
+    dict(found.answers(QUESTIONS))
+    found.close()
+    batches.dies = False
+    again = client(say=said.append)
+    assert all(isinstance(answer, Answer) for _, answer in again.answers(QUESTIONS))
+    assert (len(batches.batches), len(model.calls)) == (1, 1)
+    assert again.journal.spent_usd == pytest.approx(5 * PAID + 2 * PAID)
+    assert any(("cancelled with 5 of 6" if status == "cancelled" else "1 of 6 questions") in s for s in said)
+    assert again.journal.batches() == {}
+
+
 def test_a_batch_that_fails_ends_the_run(httpserver: HTTPServer, client: MakeClient) -> None:
     batches = FakeBatches(httpserver, status="expired")
     found = client(batch=True)
