@@ -78,28 +78,27 @@ def _run(work: Work) -> dict[str, Any]:
     out = work.out / schema.EVALUATION
     out.mkdir()
     names = work.target.sae_names
-    client, report = asking(work, options)
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
-    for done, name in enumerate(names):
-        found = EvaluatedSAE(corpus, work, name)
+    with asking(work, options) as client:
+        for done, name in enumerate(names):
+            found = EvaluatedSAE(corpus, work, name)
 
-        def say(note: str, done: int = done, name: str = name) -> None:
-            work.progress(done, len(names), f"{name}: {note}")
+            def say(note: str, done: int = done, name: str = name) -> None:
+                work.progress(done, len(names), f"{name}: {note}")
 
-        parts: dict[str, Callable[[], list[Row]]] = {
-            schema.STEERING: partial(found.steering, say, client),
-            schema.OPTIMISATION: found.optimisation,
-            schema.CONTOUR: found.contour,
-            schema.RETRIEVAL: found.retrieval,
-            schema.CATEGORIES: found.categories,
-            schema.TRUTH: found.truth,
-        }
-        if collection is not None:
-            parts[schema.JUDGED] = partial(collection.measure, found.weights)
-        for table, make in parts.items():
-            say(table.split(".")[0])
-            tables[table] += [{"sae": name, **row} for row in make()]
-    report()
+            parts: dict[str, Callable[[], list[Row]]] = {
+                schema.STEERING: partial(found.steering, say, client),
+                schema.OPTIMISATION: found.optimisation,
+                schema.CONTOUR: found.contour,
+                schema.RETRIEVAL: found.retrieval,
+                schema.CATEGORIES: found.categories,
+                schema.TRUTH: found.truth,
+            }
+            if collection is not None:
+                parts[schema.JUDGED] = partial(collection.measure, found.weights)
+            for table, make in parts.items():
+                say(table.split(".")[0])
+                tables[table] += [{"sae": name, **row} for row in make()]
     for table, columns in _TABLES.items():
         if table == schema.JUDGED and collection is None:
             continue

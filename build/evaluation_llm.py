@@ -1,6 +1,7 @@
 """What the evaluation asks a language model: its price told first, its budget held, its answers kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,36 +73,33 @@ def texts_shown(documents: Path) -> list[str]:
     return [f"{a}\n\n{b}" for a, b in zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True)]
 
 
-def asking(work: Work, options: EvaluationConfig) -> tuple[Client | None, Callable[[], None]]:
-    """The client, None when nobody is to be asked, and what to call when all has been asked.
+@contextmanager
+def asking(work: Work, options: EvaluationConfig) -> Iterator[Client | None]:
+    """The client while there are questions, None when nobody is to be asked; closed however the asking ends.
 
     A reached budget ends the asking and no more; any other end raises SpentError, so that a store is not published
     for want of a key.
     """
     if not options.asked:
-        return None, lambda: None
+        yield None
+        return
     work.cache.mkdir(parents=True, exist_ok=True)
     server = read_labeller(work.target.config).server
-    client = Client(server, work.cache / JOURNAL, _PURPOSE, options.budget_usd)
-    client.check(*options.asked)
-    found = cost(
-        options, server, len(work.target.sae_names), texts_shown(work.input("documents") / DOCUMENTS)
-    )
-    limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
-    work.say(
-        f"Asking {' and '.join(dict.fromkeys(options.asked))} for the evaluation of {work.target.corpus.name}: "
-        f"{found}; {limit}, ${client.journal.spent_usd:,.4f} of it spent before. "
-        "What is answered is never asked again."
-    )
-
-    def report() -> None:
+    with Client(server, work.cache / JOURNAL, _PURPOSE, options.budget_usd) as client:
+        client.check(*options.asked)
+        found = cost(
+            options, server, len(work.target.sae_names), texts_shown(work.input("documents") / DOCUMENTS)
+        )
+        limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
+        work.say(
+            f"Asking {' and '.join(dict.fromkeys(options.asked))} for the evaluation of {work.target.corpus.name}: "
+            f"{found}; {limit}, ${client.journal.spent_usd:,.4f} of it spent before. "
+            "What is answered is never asked again."
+        )
+        yield client
         work.say(f"Evaluation of {work.target.corpus.name}: {client.report()}")
-        stopped, by_budget = client.stopped, client.budget_reached
-        client.close()
-        if stopped and not by_budget:
-            raise SpentError(stopped)
-
-    return client, report
+        if client.stopped and not client.budget_reached:
+            raise SpentError(client.stopped)
 
 
 def check_evaluation(jobs: Sequence["Job"], runner: "Runner") -> None:

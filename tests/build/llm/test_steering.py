@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from build import evaluation_llm
 from build.config import load_profile
 from build.display import Display
 from build.evaluation_corpus import EvaluationConfig
-from build.evaluation_llm import check_evaluation, cost, evaluation_prices
+from build.evaluation_llm import asking, check_evaluation, cost, evaluation_prices
+from build.llm.client import Client, SpentError
 from build.llm.endpoint import ServerConfig
 from build.llm.prices import chat_price
 from build.plan import make_plan
@@ -131,6 +135,51 @@ def test_a_rerun_asks_nothing_and_a_budget_ends_the_asking(
     other = poor.question(["markets"] * 10, ["oceans"] * 10, LABELS)
     assert poor.verdicts([other])[0].tolist() == [-1]
     assert poor.client.budget_reached
+
+
+class FakeWork:
+    """What ``asking`` needs of a build's work."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache, self.target = (
+            cache,
+            SimpleNamespace(config=None, sae_names=["SAE4"], corpus=SimpleNamespace(name="planted")),
+        )
+
+    def say(self, text: str) -> None: ...
+
+    def input(self, name: str) -> Path:
+        return self.cache
+
+
+@pytest.mark.parametrize("ends", ["well", "with an error", "for want of a key", "before the first question"])
+def test_the_journal_is_closed_however_the_asking_ends(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    class Watched(Client):
+        def check(self, *models: str) -> None:
+            if ends == "before the first question":
+                raise UserError("no price")
+
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    monkeypatch.setattr(evaluation_llm, "Client", Watched)
+    monkeypatch.setattr(evaluation_llm, "read_labeller", lambda _: SimpleNamespace(server=ServerConfig()))
+    monkeypatch.setattr(evaluation_llm, "texts_shown", lambda _: ["A title"])
+    work: Any = FakeWork(tmp_path)
+    expected = {"with an error": ValueError, "for want of a key": SpentError}.get(ends, UserError)
+    ending = nullcontext() if ends == "well" else pytest.raises(expected)
+    with ending, asking(work, EvaluationConfig(judge="gpt-4o-mini")) as client:
+        assert client is not None
+        if ends == "with an error":
+            raise ValueError("a table cannot be written")
+        if ends == "for want of a key":
+            client.stopped = "The server refuses the key."
+    assert closed == [True]
 
 
 def test_wishes_are_put_in_words(httpserver: HTTPServer, client: MakeClient) -> None:
