@@ -5,16 +5,9 @@ import re
 import statistics
 from typing import Any
 
+from sae.citation import PAPERS, build_entry
 from sae.store import Store
 
-_PAPER = """\
-@article{oneill2024disentangling,
-  title  = {Disentangling Dense Embeddings with Sparse Autoencoders},
-  author = {O'Neill, Charles and Ye, Christine and Iyer, Kartheik and Wu, John F.},
-  year   = {2024},
-  eprint = {2408.00657},
-  archivePrefix = {arXiv}
-}"""
 # What a hub knows as a licence, by the words that name it in a profile.
 _LICENCES = {"cc0": "cc0-1.0", "cc by 4": "cc-by-4.0", "cc-by-4": "cc-by-4.0", "mit": "mit", "psf": "psfl",
              "apache": "apache-2.0"}  # fmt: skip
@@ -80,10 +73,12 @@ def card(store: Store, address: str) -> str:
             "",
             "## Cite",
             "",
-            "The method, and this build by its name:",
+            "The methods, and this build by its name:",
             "",
             "```",
-            _PAPER,
+            PAPERS,
+            "",
+            build_entry(manifest.build, manifest.title, manifest.created),
             "```",
             "",
         ]

@@ -31,10 +31,14 @@ def main(
     except UserError as error:
         fail(str(error))
         raise typer.Exit(1) from None
+    room = f"{freed / 1e6:,.1f} MB"
     if removed:
-        Display().say(f"{folder}: removed {', '.join(removed)}; {freed / 1e6:,.1f} MB freed.")
+        said = f"removed {', '.join(removed)}; {room} freed."
+    elif freed:
+        said = f"every build stays; {room} of work freed that belongs to no build."
     else:
-        Display().say(f"{folder}: nothing to remove; {freed / 1e6:,.1f} MB of unfinished work freed.")
+        said = "there is nothing to remove."
+    Display().say(f"{folder}: {said}")
 
 
 def prune(out: Path, keep: int = KEPT) -> tuple[list[str], int]:

@@ -7,6 +7,7 @@ Without ``--yes`` nothing is sent. What an interrupted run has sent is not sent 
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,19 +93,20 @@ def publish(store: Store, target: "Target", text: str, progress: Progress | None
         ) from None
 
 
-class Target:
+class Target(ABC):
     """Where a store is published. ``address`` is what others open it with."""
 
     address: str
 
+    @abstractmethod
     def put(self, source: Path, path: str) -> None:
         """Send a file that never changes once it is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, path: str, data: bytes) -> None:
         """Send or replace a small file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, message: str) -> None:
         """Make visible what was sent, where sending alone does not."""
 
@@ -130,6 +132,9 @@ class Files(Target):
 
     def write(self, path: str, data: bytes) -> None:
         self._send(path, lambda file: file.write(data))
+
+    def finish(self, message: str) -> None:
+        """Nothing: each file is visible once it is there."""
 
     def _send(self, path: str, fill: Callable[[Any], Any]) -> None:
         place = f"{self._root}/{path}"

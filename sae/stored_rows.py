@@ -5,6 +5,7 @@ other numbers. Here each read looks at the file first and gives a sentence inste
 """
 
 import os
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,16 +37,16 @@ class Rows(Protocol):
 
 
 class StoredRows:
-    """A matrix (n, d) in C order from byte ``start`` of a file. Safe to share between threads.
+    """A matrix (n, d) in C order from byte ``start`` of a file, which it keeps open. Safe to share between threads.
 
     Attributes: path, shape, dtype. Reading raises UserError when the file has changed since it was opened.
     """
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike, shape: tuple[int, int], start: int) -> None:
-        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+    def __init__(self, file: FileIO, dtype: npt.DTypeLike, shape: tuple[int, int], start: int) -> None:
+        self.path, self.shape, self.dtype = Path(file.name), shape, np.dtype(dtype)
         self._start = start
         self._row_bytes = shape[1] * self.dtype.itemsize
-        self._file = path.open("rb", buffering=0)
+        self._file = file
         self._identity = self._found()
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,8 @@ def open_matrix(path: Path, dtype: str, shape: tuple[int, int]) -> Rows:
     one that NumPy writes.
     """
     expected = f"{{'descr': {np.dtype(dtype).str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
-    with path.open("rb") as file:
+    with ExitStack() as closing:
+        file = closing.enter_context(path.open("rb", buffering=0))
         magic = file.read(10)
         if magic[:8] != b"\x93NUMPY\x01\x00":
             raise ValueError("is not a .npy file of version 1")
@@ -185,12 +187,13 @@ def open_matrix(path: Path, dtype: str, shape: tuple[int, int]) -> Rows:
         size = os.fstat(file.fileno()).st_size
         if size != start + math.prod(shape) * np.dtype(dtype).itemsize:
             raise ValueError("has another size than its header says")
-        if size <= limits.HELD_BYTES:
-            data = file.read(size - start)
-            if len(data) != size - start:
-                raise ValueError("was cut while it was read")
-            return np.frombuffer(data, dtype).reshape(shape)
-    return StoredRows(path, dtype, shape, start)
+        if size > limits.HELD_BYTES:
+            closing.pop_all()  # the file that was looked at is the one that is read
+            return StoredRows(file, dtype, shape, start)
+        data = file.read(size - start)
+        if len(data) != size - start:
+            raise ValueError("was cut while it was read")
+        return np.frombuffer(data, dtype).reshape(shape)
 
 
 def check_finite(matrix: Rows) -> None:

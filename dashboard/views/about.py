@@ -9,10 +9,10 @@ import streamlit as st
 
 from dashboard import chips, data, frame, state
 from dashboard.about_models import labels, models
-from dashboard.citation import PAPERS, build_entry
 from dashboard.origin import origin
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
+from sae.citation import PAPERS, build_entry
 from sae.manifest import Manifest
 from sae.schema import SCHEMA_VERSION
 
@@ -187,7 +187,7 @@ def _verify_and_cite(manifest: Manifest) -> None:
     with right:
         st.subheader("Cite it", anchor=False)
         st.markdown("The methods, and this build:")
-        entry = build_entry(manifest.build, manifest.title, manifest.created)
+        entry = build_entry(manifest.build, plain_text(manifest.title, 120), manifest.created)
         st.code(f"{PAPERS}\n\n{entry}", language=None, wrap_lines=True)
 
 

@@ -84,6 +84,18 @@ def test_what_a_stopped_build_has_done_stays(out: Path) -> None:
     assert len(builds(out)) == 4
 
 
+def test_it_says_what_went(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / schema.BUILDS / "half.partial").mkdir()
+    (out / schema.BUILDS / "half.partial" / "data").write_bytes(bytes(2_000_000))
+    said = []
+    for keep in (9, 9, 2):
+        module.main(out, keep)
+        said.append(" ".join(capsys.readouterr().out.split()))
+    assert said[0].endswith("every build stays; 2.0 MB of work freed that belongs to no build.")
+    assert said[1].endswith("there is nothing to remove.")
+    assert "removed build0, build1; " in said[2]
+
+
 def test_a_damaged_old_build_goes_too(out: Path) -> None:
     (out / schema.BUILDS / "build0" / schema.MANIFEST).write_text("{")
     os.utime(out / schema.BUILDS / "build0", (1e9, 1e9))

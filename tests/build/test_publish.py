@@ -121,4 +121,5 @@ def test_the_card_says_what_there_is_and_means_nothing_by_accident(store: Store)
     text = card(store, "hf://datasets/some/data")
     for part in ("license:", f"{store.corpus('planted').n_documents:,}", "SAE3", store.digest, "2408.00657"):
         assert part in text
+    assert f"Sextant build {store.manifest.build}" in text  # it says how to cite the build itself
     assert plain("a|b\n<img> [x](y) `z`") == "a\\|b \\<img\\> \\[x\\](y) \\`z\\`"

@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.citation import PAPERS, build_entry
+from sae.citation import PAPERS, build_entry
 from sae.store import Store, open_store
 from tests.dashboard.search_app import build_of, edit_manifest
 

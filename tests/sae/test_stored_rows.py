@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,13 +82,34 @@ def test_a_read_larger_than_the_system_takes_at_once(
 
 def test_no_rows_have_a_product(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
-    assert (StoredRows(tmp_path / "empty", "float16", (0, 12), 0) @ np.ones(12, np.float32)).shape == (0,)
+    rows = StoredRows((tmp_path / "empty").open("rb", buffering=0), "float16", (0, 12), 0)
+    assert (rows @ np.ones(12, np.float32)).shape == (0,)
 
 
 @pytest.mark.parametrize("row", [500, -501])
 def test_no_such_row(rows: StoredRows, row: int) -> None:
     with pytest.raises(IndexError):
         rows[row]
+
+
+def test_the_file_that_was_looked_at_is_the_one_that_is_read(
+    matrix: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "matrix.npy"
+    np.save(path, matrix)
+    np.save(tmp_path / "other.npy", -matrix)
+    plain, opened = Path.open, []
+
+    def swapped(self: Path, *rest: Any, **options: Any) -> Any:
+        file = plain(self, *rest, **options)
+        opened.append(self)
+        os.replace(tmp_path / "other.npy", path)
+        return file
+
+    monkeypatch.setattr(Path, "open", swapped)
+    monkeypatch.setattr(limits, "HELD_BYTES", 100)
+    np.testing.assert_array_equal(open_matrix(path, "float16", matrix.shape)[:], matrix)
+    assert opened == [path]
 
 
 @pytest.fixture

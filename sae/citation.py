@@ -1,6 +1,4 @@
-"""How to cite: the papers whose methods these are, and the build that a page shows."""
-
-from dashboard.text import plain_text
+"""How to cite: the papers whose methods these are, and a build by its name."""
 
 PAPERS = """\
 @article{oneill2024disentangling,
@@ -22,16 +20,18 @@ PAPERS = """\
   year  = {2024},
   note  = {Submitted to NeurIPS 2024}
 }"""
+_MEANT = "{}\\$%#&_^~`"  # characters that BibTeX, or the fence around the entry, would take for its own
 
 
 def build_entry(build: str, title: str, created: str) -> str:
-    """BibTeX for one build, named by its id, which is a hash of what it was made from."""
-    name = "".join(c for c in plain_text(build, 40) if c.isalnum())
-    shown = "".join(c for c in plain_text(title, 120) if c not in "{}\\$%#&_^~")
+    """BibTeX for one build, named by its id, which is a hash of what it was made from; texts may be a stranger's."""
+    name = "".join(c for c in build if c.isascii() and c.isalnum())[:40]
+    year = "".join(c for c in created[:4] if c.isascii() and c.isdigit())
+    shown = "".join(c for c in " ".join(title.split()) if c.isprintable() and c not in _MEANT)[:120]
     return (
         f"@misc{{sextant{name[:8]},\n"
         f"  title = {{Sextant build {name}: {shown}}},\n"
-        f"  year  = {{{plain_text(created, 10)[:4]}}},\n"
+        f"  year  = {{{year}}},\n"
         "  note  = {Sparse autoencoders on text embeddings; the build's name is a hash of its inputs}\n"
         "}"
     )
