@@ -47,6 +47,19 @@ def predict(
     return confidences
 
 
+def label_cosines(
+    labels: Sequence[str], evidence: Sequence[FeatureEvidence], phrases: Phrases
+) -> list[npt.NDArray[np.float32]]:
+    """Raw cosine of each whole label with its feature's scoring documents, in the order of :func:`predict`."""
+    named = [j for j, label in enumerate(labels) if label]
+    embedded = phrases.embed([labels[j] for j in named]) if named else np.zeros((0, 1), np.float32)
+    cosines = [np.zeros(0, np.float32) for _ in evidence]
+    for vector, j in zip(embedded, named, strict=True):
+        documents = evidence[j].documents[_scoring_rows(evidence[j])]
+        cosines[j] = np.asarray(phrases.space.embeddings[documents] @ vector, np.float32)
+    return cosines
+
+
 def score_labels(
     labels: Sequence[str],
     phrases: Phrases,
@@ -63,7 +76,7 @@ def score_labels(
     report(0, len(evidence), "predicting activations from labels")
     if confidences is None:
         confidences = predict(labels, evidence, phrases)
-    plain = _plain_cosines(labels, evidence, phrases)
+    plain = label_cosines(labels, evidence, phrases)
     rows = []
     for j, drawn in enumerate(evidence):
         rows.append(_score_row(j, drawn, labels[j], confidences[j], plain[j], phrases, seed))
@@ -166,16 +179,3 @@ def _status(drawn: FeatureEvidence, confidence: npt.NDArray[np.float32]) -> str:
 
 def _known(value: object) -> object:
     return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _plain_cosines(
-    labels: Sequence[str], evidence: Sequence[FeatureEvidence], phrases: Phrases
-) -> list[npt.NDArray[np.float32]]:
-    """Raw cosine of each whole label with its feature's scoring documents."""
-    named = [j for j, label in enumerate(labels) if label]
-    embedded = phrases.embed([labels[j] for j in named]) if named else np.zeros((0, 1), np.float32)
-    cosines = [np.zeros(0, np.float32) for _ in evidence]
-    for vector, j in zip(embedded, named, strict=True):
-        documents = evidence[j].documents[_scoring_rows(evidence[j])]
-        cosines[j] = np.asarray(phrases.space.embeddings[documents] @ vector, np.float32)
-    return cosines
