@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
@@ -60,6 +60,22 @@ class Tab:
         self.page.wait_for_selector(".sx-title", timeout=60_000)
         self.settle()
         return self.page.locator(".sx-title").all_inner_texts()
+
+
+def watch(page: Page, url: str) -> list[str]:
+    """What may never happen on a page of a hostile store: a request to another host than ``url``, a dialog, an
+    exception. The list fills as they happen."""
+    seen: list[str] = []
+    own = (url, url.replace("http", "ws", 1), "data:", "blob:", "about:")
+
+    def dialog_seen(dialog: Dialog) -> None:
+        seen.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("request", lambda request: seen.extend([] if request.url.startswith(own) else [request.url]))
+    page.on("dialog", dialog_seen)
+    page.on("pageerror", lambda error: seen.append(f"exception: {error}"))
+    return seen
 
 
 @pytest.fixture(scope="session")

@@ -1,109 +1,37 @@
-"""A store whose every text is hostile, in Chromium: each page shows it, and no request leaves for another host."""
+"""Hostile stores in Chromium: pages show text or a sentence, and no request leaves for another host."""
 
-import json
 import os
-import subprocess
-import sys
-import urllib.request
+import re
+import shutil
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from sae import schema
-from sae.arrays import write_table
-from tests.browser.conftest import ROOT
-from tests.dashboard.test_text import HOSTILE
-from tests.sae import hostile
+from tests.benchmarks.streamlit_client import ROOT, serving
+from tests.browser.conftest import watch
+from tests.sae import hostile, hostile_arrays, hostile_tables
+from tests.sae.hostile_text import poison
 
+CASES = [hostile, hostile_arrays, hostile_tables]  # each adds its changes to hostile.CHANGES
+STORES = 42
+VIEWS = ("", "features", "families", "splitting", "domains", "training", "evaluation", "about")
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
-FREE = {  # columns of text that is only shown; the others name things of the store
-    "doc_id", "title", "text", "url", "authors", "categories", "label", "candidates", "query", "reason", "detail",
-    "topic", "category",
-}  # fmt: skip
-FIRST = '<img src="http://192.0.2.1/x.png" onerror="alert(1)">![x](http://192.0.2.1/y.png)'
-TEXTS = [FIRST, *[text for text in HOSTILE if text.strip()]]
-VIEWS = ("", "features", "families", "splitting", "domains", "training", "evaluation", "about")
 
+class Watched:
+    """A browser page on a server; ``seen`` holds what may never happen there."""
 
-def poison(build: Path) -> None:
-    """Put a hostile text wherever a store holds free text, within the limits, and seal it."""
-    for path in build.rglob("*.parquet"):
-        table = pq.read_table(path)
-        for at, field in enumerate(table.schema):
-            if field.name in FREE and (pa.types.is_string(field.type) or pa.types.is_list(field.type)):
-                texts = [TEXTS[(row + at) % len(TEXTS)][:400] for row in range(len(table))]
-                of_lists = pa.types.is_list(field.type)
-                column = pa.array([[text] for text in texts] if of_lists else texts, field.type)
-                table = table.set_column(at, field, column)
-        groups = schema.DOCUMENTS_A_GROUP if path.name == schema.DOCUMENTS else None
-        write_table(path, table, groups)
-    manifest = build / schema.MANIFEST
-    raw = json.loads(manifest.read_text())
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url, self.seen = page, url, watch(page, url)
 
-    def poisoned(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: poisoned(inner) for key, inner in value.items()}
-        return FIRST if isinstance(value, str) else value
-
-    for name in ("title", "created"):
-        raw[name] = FIRST
-    raw["config"] = {**poisoned(raw["config"]), "maker": FIRST}
-    raw["provenance"] = poisoned(raw["provenance"])
-    for facts in raw["corpora"].values():
-        facts.update({key: poisoned(value) for key, value in facts.items() if key != "saes"})
-    raw["stages"] = [{"name": FIRST, "for": FIRST, "seconds": 1} for _ in range(3)]
-    manifest.write_text(json.dumps(raw), encoding="utf-8")
-    hostile.seal(build)
-
-
-@pytest.fixture(scope="module")
-def url(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("poisoned")
-    poison(hostile.small_store(tiny_store, root))
-    port = 8000 + os.getpid() % 20_000
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", f"--server.port={port}"],
-        cwd=ROOT,
-        env={**os.environ, "ARTIFACTS": str(root)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
-                break
-            except OSError:
-                assert process.poll() is None
-                process_wait(0.2)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def process_wait(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
-
-
-def test_pages_show_it_and_ask_nobody(url: str, browser: Browser) -> None:
-    page = browser.new_page()
-    foreign: list[str] = []
-    dialogs: list[str] = []
-    own = (url, url.replace("http", "ws", 1), "data:", "blob:", "about:")
-    page.on("request", lambda request: None if request.url.startswith(own) else foreign.append(request.url))
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    for view in VIEWS:
-        page.goto(url + view)
-        page.wait_for_function(
+    def visit(self, view: str) -> None:
+        """Open a view and wait until it is drawn; nothing may be built of what texts say."""
+        self.page.goto(self.url + view)
+        self.page.wait_for_function(
             """() => {
                 const app = document.querySelector('[data-testid=stApp]')
                 const drawn = document.querySelector('.stMain [data-testid=stElementContainer]')
@@ -111,12 +39,74 @@ def test_pages_show_it_and_ask_nobody(url: str, browser: Browser) -> None:
             }""",
             timeout=90_000,
         )
-        page.wait_for_timeout(1000)
-        assert not page.locator("[data-testid=stException]").count(), view
-        built = page.locator('.stMain img[src^="http://192"], .stMain [onerror]').count()
-        scripts = page.locator(".stMain script").all_text_contents()
+        assert not self.page.locator("[data-testid=stException]").count(), view
+        built = self.page.locator('.stMain img[src^="http://192"], .stMain [onerror]').count()
+        scripts = self.page.locator(".stMain script").all_text_contents()
         built += sum("window.sextantScript" not in script for script in scripts)  # all but the pages' own
         assert not built, view
-    page.close()
-    assert not foreign
-    assert not dialogs
+
+
+@pytest.fixture(scope="module")
+def served(
+    tiny_store: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[tuple[Path, Watched]]:
+    """A sound build, and a browser page on a server that serves its folder: one for all hostile stores."""
+    root = tmp_path_factory.mktemp("hostile") / "served"
+    build = hostile.small_store(tiny_store, root)
+    with serving(ROOT / "dashboard" / "Home.py", root) as (port, _):
+        tab = Watched(browser.new_page(), f"http://127.0.0.1:{port}/")
+        tab.visit("features")
+        assert tab.page.locator(".stMain h1").count(), "the sound store is not shown"
+        yield build, tab
+        tab.page.close()
+
+
+def serve(build: Path) -> None:
+    """Let the folder of a build serve it."""
+    root = build.parent.parent
+    (root / "fresh").write_text(build.name + "\n")
+    os.replace(root / "fresh", root / schema.CURRENT)
+
+
+def test_pages_show_hostile_text_and_ask_nobody(served: tuple[Path, Watched]) -> None:
+    sound, tab = served
+    build = sound.with_name("poisoned")
+    shutil.copytree(sound, build)
+    poison(build)
+    serve(build)
+    for view in VIEWS:
+        tab.visit(view)
+        assert tab.page.locator(".stMain h1").count(), f"{view} is refused instead of shown"
+        tab.page.wait_for_load_state("networkidle")  # a picture that a text named would be asked for by now
+    assert not tab.seen
+
+
+def chosen() -> list[str]:
+    """Hostile stores of all kinds in turn; not those in which it is the served folder itself that is wrong."""
+    kinds: dict[str, list[str]] = {}
+    for name in hostile.CHANGES:
+        if not name.startswith(("CURRENT", "a pipe: CURRENT", "the build itself")):
+            kinds.setdefault(name.split(":")[0], []).append(name)
+    rounds = [names[n] for n in range(len(hostile.CHANGES)) for names in kinds.values() if n < len(names)]
+    return rounds[:STORES]
+
+
+def test_hostile_stores_are_refused_on_pages(served: tuple[Path, Watched]) -> None:
+    sound, tab = served
+    names = chosen()
+    assert len(names) >= 40
+    refused = 0
+    for number, (name, view) in enumerate(zip(names, cycle(("features", "")), strict=False)):
+        build = sound.with_name(f"hostile{number}")
+        shutil.copytree(sound, build)
+        hostile.CHANGES[name](build)
+        if name not in hostile.UNSEALED:
+            hostile.seal(build)
+        serve(build)
+        tab.visit(view)
+        refused += tab.page.get_by_text(re.compile("make (verify|artifacts)|Ask whoever made it")).count() > 0
+        for away in build.parents[2].glob("served.*"):  # what it linked to, in the way of the next one's
+            shutil.rmtree(away) if away.is_dir() else away.unlink()
+    # What a page does not read it does not miss.
+    assert refused > len(names) // 2
+    assert not tab.seen

@@ -3,14 +3,8 @@ what is taken away from these pages."""
 
 import csv
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,11 +13,12 @@ import networkx as nx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Browser, Page
 
 from sae import schema
 from sae.arrays import write_table
-from tests.browser.conftest import ROOT
+from tests.benchmarks.streamlit_client import ROOT, serving
+from tests.browser.conftest import watch
 from tests.sae.hostile import seal
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -72,26 +67,8 @@ def app(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             rewrite(build / corpus / sae / schema.FAMILY_SCORES, ["label"])
             rewrite(build / corpus / sae / schema.STRUCTURE, ["matrix"])
     seal(build)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", f"--server.port={port}"],
-        cwd=ROOT, env={**os.environ, "ARTIFACTS": str(root)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(url + "_stcore/health", timeout=2)
-                break
-            except OSError:
-                assert process.poll() is None
-                time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
+    with serving(ROOT / "dashboard" / "Home.py", root) as (port, _):
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture
@@ -99,16 +76,7 @@ def watched(browser: Browser, app: str) -> Iterator[tuple[Page, list[str]]]:
     """A page, and every foreign request, dialog and exception that it causes."""
     context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
     page = context.new_page()
-    seen: list[str] = []
-
-    def dialog_seen(dialog: Dialog) -> None:
-        seen.append(dialog.message)
-        dialog.dismiss()
-
-    own = (app, app.replace("http", "ws"), "data:", "blob:", "about:")
-    page.on("request", lambda r: seen.extend([] if r.url.startswith(own) else [r.url]))
-    page.on("dialog", dialog_seen)
-    page.on("pageerror", lambda error: seen.append(str(error)))
+    seen = watch(page, app)
     yield page, seen
     context.close()
 

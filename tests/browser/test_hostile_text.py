@@ -1,19 +1,14 @@
 """Hostile text in a real browser: Markdown shows its characters, builds nothing from it and fetches nothing."""
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from dashboard.text import plain_text
-from tests.browser.conftest import ROOT
+from tests.benchmarks.streamlit_client import ROOT, serving
+from tests.browser.conftest import watch
 from tests.dashboard.test_text import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -46,27 +41,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that shows every hostile text in every way in which pages show text."""
     script = tmp_path_factory.mktemp("hostile") / "app.py"
     script.write_text(APP.format(root=str(ROOT), texts=json.dumps(HOSTILE)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = [f"--server.port={port}", "--server.headless=true", "--browser.gatherUsageStats=false"]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
-    process = subprocess.Popen(
-        command, cwd=Path(script).parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(url + "_stcore/health", timeout=2)
-                break
-            except OSError:
-                assert process.poll() is None
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
+    with serving(script) as (port, _):
+        yield f"http://127.0.0.1:{port}/"
 
 
 def words(text: str) -> str:
@@ -75,10 +51,7 @@ def words(text: str) -> str:
 
 def test_hostile_text_is_shown_and_does_nothing(browser: Browser, app: str) -> None:
     page = browser.new_page()
-    foreign: list[str] = []
-    dialogs: list[str] = []
-    page.on("request", lambda r: None if r.url.startswith((app, "data:", "blob:")) else foreign.append(r.url))
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    seen = watch(page, app)
     page.goto(app)
     page.get_by_text("all shown").wait_for(timeout=60_000)
     page.wait_for_function(  # parts of Streamlit arrive when they are first needed
@@ -101,6 +74,5 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Browser, app: str) -> N
             assert words(found) == " ".join([expected] * times), (kind, text)
             assert not elements, (kind, text)
         assert not shown[f"card{i}"][1], text
-    assert not foreign
-    assert not dialogs
+    assert not seen
     page.close()
