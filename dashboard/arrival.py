@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data
+from dashboard import served
 from dashboard.text import safe_text
 from sae.errors import UserError
 
@@ -12,7 +12,7 @@ _SECONDS = 2.0  # between looks at what has arrived
 def waits() -> bool:
     """Whether files of the store are still on their way."""
     try:
-        return data.arriving() is not None
+        return served.arriving() is not None
     except UserError:
         return False
 
@@ -25,14 +25,14 @@ def show(waiting: bool = False) -> None:
 
 @st.fragment(run_every=_SECONDS)
 def _line(waiting: bool) -> None:
-    fetch = data.arriving()
+    fetch = served.arriving()
     if fetch is None:  # all is there: the page is drawn anew, with everything
         st.rerun()
         return
     if fetch.fault is not None:
         st.warning(safe_text(fetch.fault, limit=1000), icon=":material/info:")
         if st.button("Go on fetching"):
-            data.fetch_again()
+            served.fetch_again()
         return
     here = f"{fetch.done / 1e6:,.0f} of {fetch.total / 1e6:,.0f} MB of the store have arrived"
     if waiting:
@@ -44,7 +44,7 @@ def _line(waiting: bool) -> None:
 
 def _rerun_when_more_is_here(done: int) -> None:
     """Try the page again when a tenth more of the store has come since it was tried."""
-    fetch = data.arriving()
+    fetch = served.arriving()
     before = st.session_state.setdefault("arrived", done)
     if fetch is not None and done - before > fetch.total / 20:
         st.session_state["arrived"] = done

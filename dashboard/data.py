@@ -1,34 +1,28 @@
 """Cached readers: everything a page reads from the store comes through here, opened once for all sessions.
+Which store that is stands in ``dashboard.served``.
 
 Each cache is keyed by the folder of the build that is served, so a new build replaces the old one at the next
 run of a page, and a failed opening is tried again. What a run asks for a hundred times is kept by
 ``lru_cache``, which answers in a hundredth of the time of Streamlit's caches.
 """
 
-import os
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from sae.address import is_address, split_digest
-from sae.bundle import is_bundle
+from dashboard.served import store
 from sae.encode import encode
 from sae.errors import UserError
-from sae.schema import CURRENT
-from sae.store import SAE, Corpus, Store, current_build, open_store
+from sae.store import SAE, Corpus, Store, open_store
 
 if TYPE_CHECKING:
     from sae.query import QueryEncoder
-    from sae.remote import Fetch
     from sae.search import Searcher
     from sae.stored_rows import Rows
 
@@ -36,114 +30,6 @@ MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
 _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions
 _DOCUMENTS_KEPT = 1000
 _documents: OrderedDict[tuple[str, str, int], dict[str, Any]] = OrderedDict()
-_fetch_lock = threading.Lock()  # sessions that open an address at once share one fetch
-_fetches: dict[str, "Fetch"] = {}
-
-
-def setting(name: str) -> str | None:
-    """An environment variable, or a secret of the host of the same name."""
-    if found := os.environ.get(name):
-        return found
-    return _secret(name, int(time.monotonic()))
-
-
-@lru_cache(maxsize=64)
-def _secret(name: str, second: int) -> str | None:
-    """A secret, looked up at most once a second: Streamlit reads its files again at each asking."""
-    try:
-        secret = st.secrets.get(name)
-    except (FileNotFoundError, RuntimeError):  # there are no secrets
-        return None
-    return str(secret) if secret else None
-
-
-def artifacts() -> str:
-    """What is served: a folder that holds CURRENT, a bundle, or an address; ARTIFACTS, else ``artifacts``.
-
-    The checksum that it must have may stand behind it as ``#sha256=…``, or in ARTIFACTS_SHA256.
-    """
-    place = setting("ARTIFACTS") or "artifacts"
-    digest = setting("ARTIFACTS_SHA256")
-    return f"{place}#sha256={digest.strip()}" if digest and "#sha256=" not in place else place
-
-
-def store() -> Store:
-    """The build served. Raises UserError when it is missing, half-built, damaged or of another schema.
-
-    A store at an address is fetched in the background; it can be read as far as its files have arrived.
-    """
-    place, digest = split_digest(artifacts())
-    if is_address(place):
-        return _fetched(artifacts())
-    root = Path(place)
-    return _store(str(root.resolve()), digest, _version(root))
-
-
-def arriving() -> "Fetch | None":
-    """The store on its way here, while it is."""
-    place = artifacts()
-    if not is_address(place):
-        return None
-    fetch = _fetch(place)
-    return None if fetch.finished else fetch
-
-
-def revision() -> str | None:
-    """The commit of a dataset that is served."""
-    place = artifacts()
-    return _fetch(place).source.revision if is_address(place) else None
-
-
-def fetch_again() -> None:
-    """Go on with a fetch that was broken off."""
-    fetch = _fetch(artifacts())
-    if fetch.fault is not None:
-        fetch.fault = None
-        threading.Thread(target=_run, args=(fetch,), daemon=True).start()
-
-
-@lru_cache(maxsize=4)
-def _fetch(address: str) -> "Fetch":
-    from sae.remote import begin
-
-    with _fetch_lock:
-        fetch = _fetches.get(address)
-        if fetch is None:
-            fetch = _fetches[address] = begin(address)
-            if not fetch.finished:
-                threading.Thread(target=_run, args=(fetch,), daemon=True).start()
-        return fetch
-
-
-def _run(fetch: "Fetch") -> None:
-    with suppress(UserError):  # which is kept as the fetch's fault, for the pages to show
-        fetch.run()
-
-
-def _fetched(address: str) -> Store:
-    fetch = _fetch(address)
-    return _arrived(str(fetch.folder), fetch.digest if "#sha256=" in address else None, fetch.finished)
-
-
-@lru_cache(maxsize=4)
-def _arrived(folder: str, digest: str | None, whole: bool) -> Store:
-    return Store(Path(folder), check_sizes=whole, sha256=digest)
-
-
-def _version(root: Path) -> str:
-    """What changes when another build is served from a folder or a bundle."""
-    if not is_bundle(root):
-        return current_build(root / CURRENT) or ""
-    try:
-        found = root.stat()
-    except OSError:
-        return ""
-    return f"{found.st_size} {found.st_mtime_ns}"
-
-
-@lru_cache(maxsize=2)
-def _store(root: str, digest: str | None, version: str) -> Store:
-    return open_store(root, sha256=digest)
 
 
 def _at(build: str) -> Store:
@@ -153,7 +39,7 @@ def _at(build: str) -> Store:
 
 
 def corpus(name: str) -> Corpus:
-    """One corpus of the store, with its memory maps opened once for all sessions."""
+    """One corpus of the store, opened once for all sessions."""
     return _corpus(str(store().path), name)
 
 

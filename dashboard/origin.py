@@ -4,16 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import data
+from dashboard import served
 from dashboard.text import plain_text, safe_text
 from sae.address import is_address, split_digest
 
 
 def origin() -> None:
     """Two lines under a build's summary: maker and source, verified or not."""
-    store = data.store()
-    place, _ = split_digest(data.artifacts())
-    revision = data.revision()
+    store = served.store()
+    place, _ = split_digest(served.artifacts())
+    revision = served.revision()
     maker = store.manifest.config.get("maker")
     lines = [
         f"{made_by(maker)} {came_from(place)}"

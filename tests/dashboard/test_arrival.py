@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import data
+from dashboard import served
 from sae import download, schema
 from sae.bundle import CACHE_VARIABLE
 from tests.sae import hostile
@@ -39,7 +39,7 @@ def page(name: str) -> AppTest:
 
 def wait_for(name: str) -> None:
     for _ in range(600):
-        fetch = data.arriving()
+        fetch = served.arriving()
         if fetch is None or fetch.here(name):
             return
         time.sleep(0.05)
@@ -60,7 +60,7 @@ def test_pages_open_as_their_files_arrive(server: Server) -> None:
     assert not app.warning
     server.gate.set()
     for _ in range(600):
-        if data.arriving() is None:
+        if served.arriving() is None:
             break
         time.sleep(0.05)
     app = page("search")
@@ -74,7 +74,7 @@ def test_a_fetch_that_broke_off_says_why_and_goes_on(server: Server) -> None:
     server.faults[schema.EMBEDDINGS] = "status 500"
     page("about")
     for _ in range(600):
-        if (fetch := data.arriving()) is not None and fetch.fault is not None:
+        if (fetch := served.arriving()) is not None and fetch.fault is not None:
             break
         time.sleep(0.05)
     app = page("about")
@@ -82,7 +82,7 @@ def test_a_fetch_that_broke_off_says_why_and_goes_on(server: Server) -> None:
     server.faults.clear()
     next(button for button in app.button if button.label == "Go on fetching").click().run()
     for _ in range(600):
-        if data.arriving() is None:
+        if served.arriving() is None:
             break
         time.sleep(0.05)
     assert not page("about").warning
