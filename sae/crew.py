@@ -9,6 +9,7 @@ machine were measured to be ten times slower than one.
 import itertools
 import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,17 @@ def available_processors() -> int:
 @cache
 def _helpers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="crew")
+
+
+_alone = threading.local()
+
+
+def _help(task: Callable[[int], None], pieces: Iterator[int], count: int) -> None:
+    """``_work`` on a helper. OpenMP counts threads for each calling thread: what ``share`` set does not hold here."""
+    if not getattr(_alone, "set", False):
+        torch.set_num_threads(1)
+        _alone.set = True
+    _work(task, pieces, count)
 
 
 def _work(task: Callable[[int], None], pieces: Iterator[int], count: int) -> None:
@@ -86,7 +98,7 @@ def share(task: Callable[[int], None], count: int, threads: int | None = None) -
             _work(task, pieces, count)
             return
         pool = _helpers(threads - 1)
-        helpers = [pool.submit(_work, task, pieces, count) for _ in range(threads - 1)]
+        helpers = [pool.submit(_help, task, pieces, count) for _ in range(threads - 1)]
         try:
             _work(task, pieces, count)
         finally:

@@ -103,11 +103,10 @@ class BatchPass:
             )  # fmt: skip
 
         share(prepare, len(chunks), threads)
-        multiplied = self.selector.multiply(x, threads)
+        self.selector.select_multiplied(x, self.selector.multiply(x, threads), acts, indices, threads)
 
         def documents(piece: int) -> None:
             chunk = chunks[piece]
-            self.selector.select(x[chunk], acts[chunk], indices[chunk], multiplied[chunk])
             squares[piece] = kernels.decode_rows(
                 acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
                 factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],

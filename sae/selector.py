@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sae import kernels, topk
+from sae import kernels, screen_kernels, topk
 from sae.aligned import aligned_zeros
-from sae.crew import share
+from sae.crew import available_processors, share
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +46,9 @@ PRODUCT_PIECES = 4
 """Pieces of latents in which a batch is multiplied, with and without a screen: each packs its weights once, for
 all documents, and in float32 that is faster the larger it is."""
 PIECE_ROWS = 256
-"""Documents rounded, or selected from, in one piece."""
+"""Documents rounded in one piece."""
+SELECTED_ROWS = 128, 512
+"""Least and most documents selected from in one piece: the more, the seldomer a row of W_enc is read."""
 BATCH_ROWS = 1024
 """Documents multiplied at once where any number is selected from."""
 
@@ -157,12 +159,25 @@ class Selector:
         if not self.screen:
             self._select_from(multiplied.product, top_acts, top_indices)
             return
-        n = len(x)
-        uncertain = self._buffer.own("uncertain", (n,), np.uint8)
-        topk.screen_rows(
-            multiplied.product, self.latent_bias, x, multiplied.norms, self.W_enc, self._largest_norms, self.k,
-            self.block_length, top_acts, top_indices, uncertain,
+        n, n_latents = len(x), len(self.W_enc)
+        most = screen_kernels.most_candidates(n_latents, self.k)
+        own = self._buffer.own
+        starts, first_of = own("starts", (n + 1,), np.int32), own("first_of", (n_latents + 1,), np.int32)
+        values, exact, products = (
+            own(name, (n * most,), np.float32) for name in ("values", "exact", "products")
+        )
+        indices, entries, rows = (own(name, (n * most,), np.int32) for name in ("indices", "entries", "rows"))
+        limits, uncertain = own("limits", (n, 3), np.float32), own("uncertain", (n,), np.uint8)
+        screen_kernels.find_candidates(
+            multiplied.product, self.latent_bias, multiplied.norms, self._largest_norms, x.shape[1], self.k,
+            self.block_length, most, starts, values, indices, limits,
         )  # fmt: skip
+        screen_kernels.compute_candidates(
+            x, self.W_enc, self.latent_bias, starts, indices, first_of, entries, rows, products, exact
+        )
+        screen_kernels.settle_candidates(
+            starts, values, exact, indices, self.latent_bias, limits, self.k, top_acts, top_indices, uncertain
+        )
         again = np.flatnonzero(uncertain)
         if len(again):
             acts = np.empty((len(again), self.k), np.float32)
@@ -174,18 +189,25 @@ class Selector:
             self._select_from(pre_act, acts, indices)
             top_acts[again], top_indices[again] = acts, indices
 
+    def select_multiplied(
+        self, x: Array, multiplied: Multiplied, top_acts: Array, top_indices: Array, threads: int | None
+    ) -> None:
+        """``select`` for a whole batch, shared out over threads."""
+        least, most = SELECTED_ROWS
+        length = max(least, min(most, -(-len(x) // (threads or available_processors()))))
+
+        def piece(number: int) -> None:
+            rows = slice(number * length, (number + 1) * length)
+            self.select(x[rows], top_acts[rows], top_indices[rows], multiplied[rows])
+
+        share(piece, -(-len(x) // length), threads)
+
     def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
         """The same for any number of rows, shared out over threads (None: all processors)."""
         for start in range(0, len(x), BATCH_ROWS):
-            batch = x[start : start + BATCH_ROWS]
-            multiplied = self.multiply(batch, threads)
-
-            def piece(number: int, start: int = start, multiplied: Multiplied = multiplied) -> None:
-                part = slice(number * PIECE_ROWS, (number + 1) * PIECE_ROWS)
-                rows = slice(start + part.start, min(start + part.stop, start + BATCH_ROWS, len(x)))
-                self.select(x[rows], top_acts[rows], top_indices[rows], multiplied[part])
-
-            share(piece, -(-len(batch) // PIECE_ROWS), threads)
+            rows = slice(start, start + BATCH_ROWS)
+            multiplied = self.multiply(x[rows], threads)
+            self.select_multiplied(x[rows], multiplied, top_acts[rows], top_indices[rows], threads)
 
     def _select_from(self, pre_act: Array, top_acts: Array, top_indices: Array) -> None:
         topk.select_rows(pre_act, self.latent_bias, self.k, self.block_length, top_acts, top_indices)

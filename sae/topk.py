@@ -5,23 +5,15 @@ blocks pass, are looked into; the few candidates found there are settled by anot
 value go to the lower index, as in ``sae.model.top_k``. Within a row the order is arbitrary.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from sae.jit import compiled
-from sae.row_kernels import dots
 
 Array = np.ndarray[Any, Any]
 
 BLOCK_LENGTHS = (16, 8, 4, 2)
-TOLERANCE_DEVIATIONS = 8.0
-"""Standard deviations of the rounding error within which the screen keeps candidates."""
-SEEN_DEVIATIONS = 5.6
-"""A row whose candidates show a larger rounding error than this is not trusted."""
-BFLOAT16_ROUNDING = 2.0**-8
-"""Largest relative error of rounding a number to bfloat16."""
 
 
 def block_length(n: int, k: int) -> int:
@@ -176,87 +168,6 @@ def select_rows(
         threshold = passing_threshold(maxima, n_blocks, k)
         count = gather_candidates(row, maxima, length, n_blocks, threshold, blocks, values, indices)
         settle(values, indices, count, k, top_acts[r], top_indices[r])
-
-
-@compiled
-def screen_rows(
-    screened: Array,
-    latent_bias: Array,
-    x: Array,
-    x_norms: Array,
-    W_enc: Array,
-    W_norms: Array,
-    k: int,
-    length: int,
-    top_acts: Array,
-    top_indices: Array,
-    uncertain: Array,
-) -> None:
-    """Exact top-k from a bfloat16 product: candidates near the k-th value are computed again in float32.
-
-    ``screened`` (rows, n) uint16: bits of the bfloat16 product of the rounded ``x`` (rows, d_in) and W_enc
-    (n, d_in). ``x_norms`` (rows, 2): norm of each row and of what rounding took from it; ``W_norms`` (2,):
-    the largest such norms over W_enc's rows. A product's rounding error is a sum of d_in errors of either
-    sign, so its deviation is about the product of norms over √d_in; candidates are kept within twice
-    TOLERANCE_DEVIATIONS of it below the k-th value. ``uncertain`` (rows,) uint8 becomes 0 where the result
-    is certified: no left-out entry can reach the k-th value within the tolerance, and no candidate erred by
-    nearly as much as the tolerance. The caller repeats the other rows in float32.
-    """
-    n_rows, n = screened.shape
-    d_in = W_enc.shape[1]
-    n_blocks = -(-n // length)
-    half_bits = np.uint32(16)
-    rounding = np.float32(BFLOAT16_ROUNDING)
-    largest_bias = np.float32(0)
-    for j in range(n):
-        largest_bias = max(largest_bias, abs(latent_bias[j]))
-    bits = np.full(n_blocks * length, np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
-    row = bits.view(np.float32)
-    maxima = np.empty(n_blocks, np.float32)
-    blocks = np.empty(n_blocks + 1, np.int32)
-    values = np.empty(n_blocks * length + 1, np.float32)
-    products = np.empty(n_blocks * length + 1, np.float32)
-    indices = np.empty(n_blocks * length + 1, np.int32)
-    for r in range(n_rows):
-        for j in range(n):
-            bits[j] = np.uint32(screened[r, j]) << half_bits
-        for j in range(n):
-            row[j] = row[j] + latent_bias[j]
-        block_maxima(row, length, n_blocks, maxima)
-        threshold = passing_threshold(maxima, n_blocks, k)
-        from_x = x_norms[r, 1] * W_norms[0]
-        from_W = x_norms[r, 0] * W_norms[1]
-        deviation = np.float32(math.sqrt((from_x * from_x + from_W * from_W) / np.float32(d_in)))
-        largest_product = abs(threshold) + largest_bias  # of any entry near the threshold
-        if largest_bias > abs(threshold):
-            largest_product = np.float32(0)
-            for j in range(n):
-                largest_product = max(largest_product, abs(row[j] - latent_bias[j]))
-        tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
-        margin = tolerance + tolerance
-        count = gather_candidates(row, maxima, length, n_blocks, threshold - margin, blocks, values, indices)
-        cut = kth_largest(values, count, k) - margin
-        kept = 0
-        for i in range(count):
-            if values[i] >= cut:
-                values[kept] = values[i]
-                indices[kept] = indices[i]
-                kept += 1
-        uncertain[r] = 1
-        if kept > k and kept * 4 > n and kept < n:
-            continue  # so many candidates cost more here than in one product
-        trusted = True
-        dots(x[r], W_enc, indices, kept, products)
-        for i in range(kept):
-            exact = products[i] + latent_bias[indices[i]]
-            allowed = np.float32(SEEN_DEVIATIONS) * deviation + rounding * max(
-                abs(products[i]), largest_product
-            )
-            trusted = trusted and abs(exact - values[i]) <= allowed
-            values[i] = exact
-        kth = settle(values, indices, kept, k, top_acts[r], top_indices[r])
-        if trusted and kth >= cut + tolerance:
-            uncertain[r] = 0
 
 
 @compiled
