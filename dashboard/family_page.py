@@ -1,5 +1,6 @@
 """One family: its graph at the left; its features, scores, matrix and documents at the right."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,8 +15,9 @@ from dashboard.text import plain_text, safe_text
 _MAPPED_FROM = 20  # features: below that a graph says all that a map would
 
 
-def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> None:
-    """Everything about one family (a row of schema.FAMILY_SCORE_COLUMNS)."""
+def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> Callable[[], None]:
+    """A family (a row of schema.FAMILY_SCORE_COLUMNS) with its graph; returns what draws all else of it, so that
+    it can wait until the graph is on its way."""
     family_id = int(family["family_id"])
     tree = structure_data.tree(corpus_name, sae_name, family_id)
     name = family_name(family, tree)
@@ -30,9 +32,11 @@ def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> None:
             _map(shown, stem)
         else:
             _graph(shown)
-        family_actions(corpus_name, sae_name, family, tree, name, _nodes(shown))
-    with right:
-        features, radar, matrix, documents = st.tabs(["Features", "Scores", "Together", "Documents"])
+
+    def rest() -> None:
+        with left:
+            family_actions(corpus_name, sae_name, family, tree, name, _nodes(shown))
+        features, radar, matrix, documents = right.tabs(["Features", "Scores", "Together", "Documents"])
         with features:
             family_tabs.features_table(tree, family_id, stem)
         with radar:
@@ -41,6 +45,8 @@ def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> None:
             family_tabs.matrix_block(corpus_name, sae_name, tree, stem)
         with documents:
             family_tabs.documents_plane(corpus_name, sae_name, family, stem)
+
+    return rest
 
 
 def family_name(family: pd.Series, tree: pd.DataFrame) -> str:

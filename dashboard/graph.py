@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from dashboard.charts import ACCENT, CONTRAST, MUTED
 from dashboard.text import plain_text
@@ -88,10 +89,9 @@ addEventListener("message", event => {{
   if (known.has(event.data.chosen))
     parent.dispatchEvent(new parent.CustomEvent("sextant-feature", {{detail: event.data.chosen}}));
   if (!known.has(feature)) return;
-  // Streamlit's frame may not navigate the page around it, but that page may follow a link of its own.
-  const link = parent.document.createElement("a");
-  link.href = address + feature;
-  link.click();
+  // As if one came back to that address: Streamlit shows its page within the open session, without loading anew.
+  parent.history.pushState({{}}, "", address + feature);
+  parent.dispatchEvent(new parent.PopStateEvent("popstate"));
 }});
 </script></body></html>"""
 
@@ -106,6 +106,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
     from pyvis.network import Network  # 19 MB with what it brings: only when a family is drawn
 
     network = Network(height=f"{height}px", width="100%", directed=True, cdn_resources="in_line")
+    network.templateEnv = _templates(network.template_dir)
     # A large family is drawn smaller as a whole; its features must stay large enough to see and to hit.
     grow = max(1.0, max(max(abs(n.x), abs(n.y)) for n in nodes) / 1000)
     rings = _in_rings(nodes)
@@ -154,6 +155,16 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool) -> str:
     }
     network.set_options(json.dumps(options))
     return _LOADS.sub("", network.generate_html(notebook=False))
+
+
+@lru_cache(maxsize=1)
+def _templates(folder: str) -> Any:
+    """pyvis's templates, compiled once: it would compile the library in them anew for every graph. The library's
+    style, a third of it, is of buttons and hints that are not drawn."""
+    from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader
+
+    unstyled = DictLoader({"lib/vis-9.1.2/vis-network.css": ""})
+    return Environment(loader=ChoiceLoader([unstyled, FileSystemLoader(folder)]))
 
 
 def _isolated(page: str, nodes: Sequence[Node], dark: bool) -> str:

@@ -43,6 +43,7 @@ a.sx-title:hover,a.sx-title:focus-visible{text-decoration:underline;text-underli
 .st-key-feature-actions [data-testid="stPageLink-NavLink"] p{font-weight:400}
 .st-key-feature-facts [data-testid="stMetricValue"]{font-size:1.1rem;font-weight:600}
 .st-key-feature-facts{row-gap:.5rem}
+.st-key-families-overview{min-height:31rem}
 </style>"""
 
 

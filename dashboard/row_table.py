@@ -41,4 +41,17 @@ def row_table(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(hint, width="content")
         download_table(shown if saved is None else saved, name, key=f"{key}-csv")
-    return int(event.selection.rows[0]) if event.selection.rows else None
+    return chosen_row(event)
+
+
+def chosen_row(event: Any) -> int | None:
+    """Position of the row chosen in a table, given its event or what the session holds under its key."""
+    rows = event["selection"]["rows"] if event else []
+    return int(rows[0]) if rows else None
+
+
+def chosen_mark(event: Any, selection: str, field: str) -> int | None:
+    """The same of a chart: the number in ``field`` of the mark chosen by the named selection."""
+    marks = (event["selection"].get(selection) if event else None) or []
+    value = marks[0].get(field) if marks else None
+    return None if value is None else int(value)

@@ -1,7 +1,5 @@
 """All families of an SAE as a map and a table; one of them in detail (``?family=…``); what was measured."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +7,7 @@ from dashboard import cards, chips, frame, page_script, state, structure_data, t
 from dashboard.family_checks import family_checks
 from dashboard.family_page import family_page
 from dashboard.family_search import searched
-from dashboard.row_table import row_table
+from dashboard.row_table import chosen_mark, chosen_row, row_table
 from dashboard.text import plain_text, safe_text
 
 _MAPPED = 60  # families in the map: the ones with most documents
@@ -39,30 +37,53 @@ def view() -> None:
     if found.empty:
         st.info("No family has these words in its label or its features' labels. Try other words.")
         return
-    chosen = _overview(corpus_name, sae_name, found)
-    st.divider()
-    family_page(corpus_name, sae_name, chips.feature_row(families, chosen))
+    overview, detail = st.container(key="families-overview"), st.container()
+    table = _labelled(found)
+    family = chips.feature_row(families, _chosen(families, table, f"{corpus_name}-{sae_name}"))
+    # The graph is what one waits for: it is sent first, though the map stands above it.
+    with detail:
+        st.divider()
+        rest = family_page(corpus_name, sae_name, family)
+    with overview:
+        _overview(table, f"{corpus_name}-{sae_name}")
+    rest()
     st.divider()
     family_checks(corpus_name, sae_name)
     page_script.install()
 
 
-def _overview(corpus_name: str, sae_name: str, families: pd.DataFrame) -> int:
-    """The map and the table; returns the family chosen in either, else the one in the address, else the one
-    to begin with."""
-    table = families.assign(
-        pearson=families["pearson_random"],
-        label=[
-            plain_text(label, 160) or f"family {i}"
-            for label, i in zip(families["label"], families.index, strict=True)
-        ],
-    )
-    key = f"{corpus_name}-{sae_name}"
+def _labelled(families: pd.DataFrame) -> pd.DataFrame:
+    labels = [
+        plain_text(label, 160) or f"family {i}"
+        for label, i in zip(families["label"], families.index, strict=True)
+    ]
+    return families.assign(pearson=families["pearson_random"], label=labels)
+
+
+def _chosen(families: pd.DataFrame, table: pd.DataFrame, key: str) -> int:
+    """The family just chosen in the map or the table, else the one in the address, else the one to begin with."""
+    in_map = chosen_mark(st.session_state.get(f"families-map-{key}"), "family", "family_id")
+    row = chosen_row(st.session_state.get(f"families-table-{key}"))
+    in_table = int(table["family_id"].iloc[row]) if row is not None and row < len(table) else None
+    for place, asked in (("map", in_map), ("table", in_table)):
+        if asked is not None and st.session_state.get(f"families-{place}-was") != (key, asked):
+            st.session_state[f"families-{place}-was"] = (key, asked)
+            st.query_params["family"] = str(asked)
+    named = st.query_params.get("family", "")
+    if named.isascii() and named.isdigit() and len(named) < 9 and int(named) in families.index:
+        return int(named)
+    # Begin with a family whose label holds, of those with many documents.
+    mapped = table.nlargest(_MAPPED, "n_documents")
+    return int(mapped["family_id"].iloc[int(mapped["pearson_matched"].fillna(-1).to_numpy().argmax())])
+
+
+def _overview(table: pd.DataFrame, key: str) -> None:
+    """The map and the table; what is chosen in them is read by ``_chosen`` in the run that follows."""
     by_map, by_table = st.tabs([f"Map of {len(table):,} famil{'y' if len(table) == 1 else 'ies'}", "Table"])
     with by_map:
         mapped = table.nlargest(_MAPPED, "n_documents")
         with st.container(gap=None):
-            event: Any = st.altair_chart(
+            st.altair_chart(
                 treemap.family_map(mapped[["family_id", "label", "size", "n_documents", "pearson"]]),
                 theme="streamlit",
                 on_select="rerun",
@@ -76,22 +97,11 @@ def _overview(corpus_name: str, sae_name: str, families: pd.DataFrame) -> int:
             f"Area: documents{more}. Colour: how well the family's label predicts (Pearson, random negatives). "
             "Click one to open it."
         )
-    picked = event.selection.get("family") or []
-    from_map = picked[0].get("family_id") if picked else None
     with by_table:
-        from_table = _table(table, key)
-    for asked in (("map", from_map), ("table", from_table)):
-        if asked[1] is not None and st.session_state.get(f"families-{asked[0]}-was") != (key, asked[1]):
-            st.session_state[f"families-{asked[0]}-was"] = (key, asked[1])
-            st.query_params["family"] = str(int(asked[1]))
-    named = st.query_params.get("family", "")
-    if named.isascii() and named.isdigit() and len(named) < 9 and int(named) in families.index:
-        return int(named)
-    # Begin with a family whose label holds, of those with many documents.
-    return int(mapped["family_id"].iloc[int(mapped["pearson_matched"].fillna(-1).to_numpy().argmax())])
+        _table(table, key)
 
 
-def _table(table: pd.DataFrame, key: str) -> int | None:
+def _table(table: pd.DataFrame, key: str) -> None:
     names = [
         "family_id",
         "label",
@@ -105,7 +115,7 @@ def _table(table: pd.DataFrame, key: str) -> int | None:
     ]
     shown = table[names].reset_index(drop=True)
     column = st.column_config
-    chosen = row_table(
+    row_table(
         shown,
         {
             "family_id": None,
@@ -129,7 +139,6 @@ def _table(table: pd.DataFrame, key: str) -> int | None:
         alt="All families with size and scores",
         hint="Select a row to open it.",
     )
-    return None if chosen is None else int(shown["family_id"].iloc[chosen])
 
 
 view()

@@ -60,3 +60,21 @@ def test_charts_and_table_light_the_graph(open_tab: OpenTab) -> None:
     page.wait_for_function(f"() => ({LIT})().length > 0")
     assert said.inner_text() == by_table
     assert all(child in named(label) for label in page.evaluate(LIT))
+
+
+def test_enter_in_the_graph_opens_the_page_without_loading_anew(open_tab: OpenTab) -> None:
+    page = open_tab(PLACE, height=1800).page
+    parent = features(page)[0]
+    page.evaluate("window.stayed = true")
+    canvas = graph_of(page).locator("canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    page.wait_for_url(f"**/features?*feature={parent}*")
+    title = "(document.querySelector('.stMain h1')?.textContent ?? 'Families')"
+    page.wait_for_function(f"{title} !== 'Families'")
+    assert page.evaluate("window.stayed === true")
+    page.go_back()
+    page.wait_for_url("**/families?*")
+    page.wait_for_function(f"{title} === 'Families'")
+    assert page.evaluate("window.stayed === true")

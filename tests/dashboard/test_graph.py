@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import family_charts, splitting_charts, treemap
+from dashboard import family_charts, graph, splitting_charts, treemap
 from dashboard.family_files import family_graphml, family_json
 from dashboard.family_svg import family_svg
 from dashboard.graph import Node, family_graph, graph_height, score_colour
@@ -72,6 +72,14 @@ def test_the_page_is_isolated_and_fetches_nothing() -> None:
         assert part.index("Content-Security-Policy") < part.index("<script")
     assert not re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=", inner)
     assert '"physics": {"enabled": false' in inner or '"enabled": false' in inner
+
+
+def test_the_library_is_compiled_once_and_its_style_left_out() -> None:
+    inner = inner_of(family_graph(nodes(), "features?feature="))
+    assert "vis-manipulation" not in re.sub(r"<script.*?</script>", "", inner, flags=re.DOTALL)
+    before = graph._templates.cache_info().misses
+    family_graph(nodes(), "features?feature=")
+    assert graph._templates.cache_info().misses == before
 
 
 def test_positions_are_the_given_ones() -> None:
