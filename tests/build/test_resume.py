@@ -24,7 +24,7 @@ def data_of(out: Path) -> dict[str, str]:
 
 def test_kills_a_full_disk_and_a_second_builder_change_nothing() -> None:
     """A short run of tests/build_faults.py, in a process of its own, since it forks."""
-    command = [sys.executable, "-m", "tests.build_faults", "--kills", "8", "--fills", "4", "--rounds", "2"]
+    command = [sys.executable, "-m", "tests.build_faults", "--kills", "4", "--fills", "3", "--rounds", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -22,7 +22,7 @@ held_out = 0.1
 [[corpora]]
 name = "planted"
 examples = ["collisions between galaxies"]
-source = {{ kind = "synthetic", n_documents = 400, seed = 0 }}
+source = {{ kind = "synthetic", n_documents = 200, seed = 0 }}
 [embedder]
 kind = "minilm"
 [[saes]]
