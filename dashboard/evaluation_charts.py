@@ -36,7 +36,7 @@ def key(colours: dict[str, str], shapes: dict[str, str] | None = None) -> str:
         for name, colour in colours.items()
     ]
     return (
-        '<div style="display:flex;flex-wrap:wrap;gap:.1rem 1rem;font-size:.85rem">'
+        '<div class="sx-key" style="display:flex;flex-wrap:wrap;gap:.1rem 1rem;font-size:.85rem">'
         + "".join(parts)
         + "</div>"
     )

@@ -75,7 +75,8 @@ def _choices(steering: pd.DataFrame) -> tuple[str, str]:
 
 def _charts(here: pd.DataFrame, edit: str, names: list[str], stem: str) -> None:
     joint = edit in JOINT
-    st.html(evaluation_charts.method_key(names, EVERY, joint))
+    key = evaluation_charts.method_key(names, EVERY, joint)
+    st.html(key)
     measures = ["up", "down"] if joint else [edit]
     for place, measure in zip(st.columns(2, gap="large"), measures, strict=False):
         with place:
@@ -90,6 +91,7 @@ def _charts(here: pd.DataFrame, edit: str, names: list[str], stem: str) -> None:
                 ),
                 f"{_TOLD[measure]} against fidelity, for {len(names)} ways of steering",
                 f"{stem}-{measure}",
+                key,
             )
     theirs_read = (
         f"Orange marks: {papers_steering.CITATION}, with another judge ({papers_steering.JUDGE}) and another embedding "
@@ -109,8 +111,8 @@ def _answers(rows: list[dict[str, str]]) -> str:
     if not rows:
         return ""
     first, other = (
-        f"padding:.35rem .9rem .35rem 0;vertical-align:bottom;text-align:{side};min-width:{width}rem"
-        for side, width in (("left", 9), ("right", 5.2))
+        f"padding:.35rem clamp(.3rem,1.5vw,.9rem) .35rem 0;vertical-align:bottom;text-align:{side};min-width:{width}"
+        for side, width in (("left", "clamp(4.6rem,20vw,9rem)"), ("right", "clamp(3.6rem,13vw,5.2rem)"))
     )
     heads = "".join(
         f'<th style="{other if i else first};font-weight:400;opacity:.75;max-width:9rem">{head}</th>'
@@ -126,7 +128,7 @@ def _answers(rows: list[dict[str, str]]) -> str:
         for row in rows
     )
     return (
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:.92rem">'
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:clamp(.78rem,2.2vw,.92rem)">'
         f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 

@@ -43,8 +43,8 @@ def answers(steering: pd.DataFrame, judge: str = "local") -> list[dict[str, str]
         others = {
             name: percent(_told(steering, edit, judge, method))
             for name, method in (
-                ("the label’s words added, no model", "label"),
-                ("the same wish put in words", words),
+                ("label’s words added, no model", "label"),
+                ("same wish put in words", words),
                 ("something else moved", CONTROL),
             )
         }

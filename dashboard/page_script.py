@@ -33,23 +33,43 @@ if (!window.sextantScript) {
   const CHART = "[data-testid=stVegaLiteChart] svg", HOME = ".st-key-LINKED";
 
   // --- a chart as a file ---
-  function drawn(chart) {
-    const copy = chart.cloneNode(true), box = chart.getBoundingClientRect();
-    const style = getComputedStyle(chart), paper = document.createElementNS(copy.namespaceURI, "rect");
+  const SVG = "http://www.w3.org/2000/svg";
+  function element(name, attributes) {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  }
+  // A legend that stands beside the chart as HTML, drawn above it; and how much room it takes.
+  function legend(button, font, width) {
+    const rows = element("g", {"font-size": 13}), pen = document.createElement("canvas").getContext("2d");
+    let x = 0, y = 16;
+    pen.font = "13px " + font;
+    for (const entry of button.closest(".sx-saves").querySelectorAll(".sx-key > span")) {
+      const mark = entry.firstElementChild, long = pen.measureText(entry.textContent).width + 18;
+      if (x && x + long > width) { x = 0; y += 20; }
+      const text = element("text", {x, y, fill: "currentColor"});
+      const swatch = element("tspan", {fill: getComputedStyle(mark).color});
+      swatch.textContent = mark.textContent;
+      text.append(swatch, entry.lastChild.textContent);
+      rows.append(text);
+      x += long;
+    }
+    return [rows, rows.childElementCount ? y + 12 : 0];
+  }
+  function drawn(button, chart) {
+    const copy = chart.cloneNode(true), {width, height} = chart.getBoundingClientRect();
+    const style = getComputedStyle(chart), [key, room] = legend(button, style.fontFamily, width);
     let ground = chart;
     while (ground && /^(transparent|rgba\\(0, 0, 0, 0\\))$/.test(getComputedStyle(ground).backgroundColor))
       ground = ground.parentElement;
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    copy.setAttribute("width", box.width);
-    copy.setAttribute("height", box.height);
-    copy.setAttribute("color", style.color);
-    copy.setAttribute("font-family", style.fontFamily);
+    for (const [name, value] of [["width", width], ["height", height], ["y", room]]) copy.setAttribute(name, value);
     for (const name of ["style", "class", "data-linked"]) copy.removeAttribute(name);
     for (const mark of copy.querySelectorAll("[data-lit]")) mark.removeAttribute("data-lit");
-    for (const [name, value] of [["width", "100%"], ["height", "100%"],
-        ["fill", ground ? getComputedStyle(ground).backgroundColor : "white"]]) paper.setAttribute(name, value);
-    copy.prepend(paper);
-    return [new XMLSerializer().serializeToString(copy), box];
+    const sheet = element("svg", {width, height: height + room, viewBox: `0 0 ${width} ${height + room}`,
+      color: style.color, "font-family": style.fontFamily});
+    const fill = ground ? getComputedStyle(ground).backgroundColor : "white";
+    sheet.append(element("rect", {width: "100%", height: "100%", fill}), key, copy);
+    return [new XMLSerializer().serializeToString(sheet), {width, height: height + room}];
   }
   function save(blob, name) {
     const link = document.createElement("a");
@@ -61,7 +81,7 @@ if (!window.sextantScript) {
   function saved(button) {
     const chart = button.closest("[data-testid=stVerticalBlock]")?.querySelector(CHART);
     if (!chart) return;
-    const [text, box] = drawn(chart), vector = new Blob([text], {type: "image/svg+xml"});
+    const [text, box] = drawn(button, chart), vector = new Blob([text], {type: "image/svg+xml"});
     if (button.textContent.trim() === "SVG") return save(vector, button.title + ".svg");
     const picture = new Image(), sheet = document.createElement("canvas"), scale = 3;
     picture.onload = () => {
@@ -146,19 +166,21 @@ def install() -> None:
     st.html(body, unsafe_allow_javascript=True)
 
 
-def saved_chart(chart: Any, alt_text: str, name: str) -> None:
+def saved_chart(chart: Any, alt_text: str, name: str, key: str = "") -> None:
     """A chart as ``charts.show`` puts it on the page, with buttons that save it as ``name``.svg or .png as it is
-    drawn. The page must ``install`` the script."""
+    drawn. The page must ``install`` the script. ``key``: its legend where that stands on the page as HTML
+    (``evaluation_charts.key``); the file then has it above the chart."""
     with st.container(gap=None):
         charts.show(chart, alt_text)
-        save_buttons(name)
+        save_buttons(name, key)
 
 
-def save_buttons(name: str) -> None:
-    """Buttons that save the one chart in the same container as ``name``.svg or .png."""
+def save_buttons(name: str, key: str = "") -> None:
+    """Buttons that save the one chart in the same container as ``name``.svg or .png, with the legend ``key``."""
     title = html_text(name, 120)
     kinds = "".join(
         f'<button type="button" title="{title}" aria-label="Save the chart as {kind}">{kind}</button>'
         for kind in ("SVG", "PNG")
     )
-    st.html(f'<div class="sx-saves">{kinds}</div>')
+    legend = f"<div hidden>{key}</div>" if key else ""
+    st.html(f'<div class="sx-saves">{kinds}{legend}</div>')

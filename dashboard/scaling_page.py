@@ -68,8 +68,8 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
 def _told(runs: pd.DataFrame) -> str:
     steps = " or ".join(f"{n:,}" for n in sorted(runs["steps"].unique()))
     return (
-        f"{len(runs)} models trained for {steps} steps at a constant rate, only for these plots. Left: where runs "
-        "ended. Right: faint curves are runs, dots the least error that any run of the same k reached with "
+        f"{len(runs)} models trained for {steps} steps at a constant rate, only for these plots. L(n): where runs "
+        "ended. L(C): faint curves are runs, dots the least error that any run of the same k reached with "
         "as little compute; the law is fitted to them. Six FLOPs a weight and document, as if every product were "
         "dense. :orange[Dashed: the papers' laws, where they trained; they do not say how they count C.]"
     )

@@ -60,7 +60,9 @@ def loss_curves(table: pd.DataFrame, title: str) -> Any:
             alt.Tooltip("value:Q", format=".4f"),
         ],
     )
-    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=alt.StrokeDash("kind:N", scale=dashes))
+    lines = base.mark_line(strokeWidth=1.8).encode(
+        strokeDash=alt.StrokeDash("kind:N", scale=dashes, legend=None)
+    )
     return themed(lines + base.mark_circle(opacity=0, size=90), 300)
 
 
@@ -110,7 +112,11 @@ def power_laws(
         axis=alt.Axis(format="~s", values=_POWER_TICKS),
     )
     told = alt.Tooltip("told:N", title=" ")
-    tooltip = [told, alt.Tooltip("x:Q", title=x_title, format=".3~s"), alt.Tooltip("loss:Q", format=".3f")]
+    tooltip = [
+        told,
+        alt.Tooltip("x:Q", title=x_title, format=".3~s"),
+        alt.Tooltip("loss:Q", title="normalised MSE", format=".3f"),
+    ]
     layers: list[Any] = []
     if curves is not None:
         layers.append(

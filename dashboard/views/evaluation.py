@@ -11,6 +11,7 @@ from dashboard.tables import download_table
 from dashboard.text import plain_text
 
 _TRADED = ("feature", "family", "typical", "optimised", "label")
+_EVERYWHERE = 0.95  # F1 of saying that a document is in the category, whatever it is
 _TRADED_NAMES = [METHODS[name][0] for name in _TRADED]
 
 
@@ -59,11 +60,13 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     with left:
         st.markdown("What comes of raising a concept, and what moves besides")
         shown = wide[wide["method"].isin(_TRADED_NAMES)]
-        st.html(evaluation_charts.method_key(_TRADED_NAMES, EVERY, False))
+        key = evaluation_charts.method_key(_TRADED_NAMES, EVERY, False)
+        st.html(key)
         page_script.saved_chart(
             evaluation_charts.trade_off(shown[["method", "fidelity", "raised", "moved"]], EVERY),
             "Other concepts moved against results with the raised concept",
             f"{corpus_name}-{sae_name}-side-effects",
+            key,
         )
         st.caption(
             "How to read it: each line goes from fidelity 0.95 to 0.2. Further right: more results have the concept; "
@@ -90,6 +93,8 @@ def _promises(corpus_name: str, sae_name: str) -> None:
     st.subheader("What does a label promise?", anchor=False)
     features = data.feature_table(corpus_name, sae_name)
     categories, truth = (table(corpus_name, name, sae_name) for name in ("categories", "truth"))
+    # Of a category that all documents have, nothing can be told.
+    categories = categories[categories["f1_always"] < _EVERYWHERE] if len(categories) else categories
     st.markdown(evaluation_words.what_a_label_promises(features, categories, truth))
     left, right = st.columns(2, gap="large")
     with left:
@@ -151,11 +156,13 @@ def _optimisation(corpus_name: str, sae_name: str) -> None:
         st.markdown("Optimised latents: error over ten steps")
         if len(curves):
             shown = curves[~curves["residual"]].assign(case=lambda found: found["case"].map(CASES))
-            st.html(evaluation_charts.case_key(list(dict.fromkeys(shown["case"]))))
+            key = evaluation_charts.case_key(list(dict.fromkeys(shown["case"])))
+            st.html(key)
             page_script.saved_chart(
                 evaluation_charts.optimisation(shown),
                 "Normalised error over ten steps for two cases",
                 f"{corpus_name}-{sae_name}-optimisation",
+                key,
             )
             ends = shown.pivot_table(index="step", columns="case", values="value")
             st.caption(
