@@ -21,7 +21,7 @@ def add_box(table: pd.DataFrame, present: Sequence[int]) -> None:
     typed = st.text_input(
         "Add a concept",
         key=_KEY,
-        placeholder="Add a concept: type words or a meaning …",
+        placeholder="Less or more of something else: type it …",
         label_visibility="collapsed",
         icon=":material/add:",
         live=True,
@@ -46,22 +46,22 @@ def _match(row: pd.Series) -> None:
     feature_id = int(row["feature_id"])
     name = safe_text(feature_name(row), 64)
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
-        st.button(
-            ":material/add:",
-            key=f"add-{feature_id}",
-            type="tertiary",
-            help=f"More of {name}",
-            on_click=_add,
-            args=(feature_id, steering_value(row)),
-        )
-        st.button(
-            ":material/remove:",
-            key=f"less-{feature_id}",
-            type="tertiary",
-            help=f"Less of {name}",
-            on_click=_add,
-            args=(feature_id, -steering_value(row)),
-        )
+        with st.container(
+            horizontal=True, gap="xxsmall", width="content", key=f"match-way-{feature_id}", wrap=False
+        ):
+            for way, key, value in (
+                ("less", f"less-{feature_id}", -steering_value(row)),
+                ("more", f"add-{feature_id}", steering_value(row)),
+            ):
+                st.button(
+                    way,
+                    key=key,
+                    type="tertiary",
+                    icon=":material/remove:" if way == "less" else ":material/add:",
+                    help=f"{way.capitalize()} of {name}",
+                    on_click=_add,
+                    args=(feature_id, value),
+                )
         feature_chip(row, key=f"match-{feature_id}", steer=False)
 
 

@@ -109,6 +109,7 @@ def _dates(found: DocumentFilter, chosen: Filters) -> None:
                 shown,
                 min_value=found.first,
                 max_value=found.last,
+                format="YYYY-MM-DD",
                 key=key,
                 on_change=_dates_chosen,
                 args=(found, keys),

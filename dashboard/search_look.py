@@ -16,7 +16,8 @@ _RULES = """<style>
 .sx-told{opacity:.7;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-variant-numeric:tabular-nums}
 .sx-why table{margin:.3rem 0 .5rem;border-collapse:collapse;font-variant-numeric:tabular-nums}
 .sx-why td{padding:.05rem .8rem .05rem 0;border:0}
-.sx-why td:last-child{text-align:right}
+.sx-why td:last-child{text-align:right;white-space:nowrap}
+[class*="st-key-row-"] [data-testid="stSlider"]{padding-top:.6rem}
 [class*="st-key-row-"] [data-testid="stSliderTickBar"]{display:none}
 [class*="st-key-family-row-"] [data-testid="stSliderTickBar"]{display:none}
 .sx-scale{position:relative;font-size:.7rem;height:1.1rem;margin:-.4rem .35rem .3rem}
@@ -26,8 +27,20 @@ _RULES = """<style>
 .sx-range i{position:absolute;top:0;width:1px;height:100%;background:currentColor;opacity:.55}
 .sx-range i.sx-own{width:.4rem;height:.4rem;top:.08rem;margin-left:-.2rem;border-radius:50%;background:var(--sx-accent);
  opacity:1}
-.sx-range b{position:absolute;top:.15rem;height:.25rem;border-radius:.2rem;background:var(--sx-accent);opacity:.3}
+.sx-range b{position:absolute;top:.15rem;height:.25rem;border-radius:.2rem;background:var(--sx-accent);opacity:.4}
 .sx-range i.sx-half{top:.1rem;height:.35rem;opacity:.4}
+.sx-range em{position:absolute;top:.35rem;transform:translateX(-50%);font-style:normal;opacity:.6}
+.sx-moved{font-size:.875rem;line-height:1.5}
+.sx-moved>span:first-child{opacity:.7}
+.sx-moved ul{font-size:inherit;list-style:none;margin:.1rem 0 0;padding:0}
+.sx-moved li{display:flex;gap:1rem;justify-content:space-between;margin:0;padding:.05rem 0;font-size:inherit}
+.sx-moved li span:last-child{white-space:nowrap;font-variant-numeric:tabular-nums;opacity:.8}
+[class*="st-key-like-buttons-"]{gap:0!important}
+[class*="st-key-like-buttons-"] button,[class*="st-key-match-way-"] button{
+ min-height:1.6rem;padding:0 .2rem;opacity:.75}
+[class*="st-key-like-buttons-"] button p,[class*="st-key-match-way-"] button p{font-size:.8rem}
+[class*="st-key-like-buttons-"] button:is(:hover,:focus-visible),
+[class*="st-key-match-way-"] button:is(:hover,:focus-visible){opacity:1}
 .sx-list,.sx-gone ul{padding-left:1.4rem;font-size:.875rem;line-height:1.45;overflow-wrap:anywhere}
 .sx-list li,.sx-gone li{margin-bottom:.35rem;padding:0}
 .sx-list a{color:inherit;text-decoration:none}
@@ -36,7 +49,7 @@ _RULES = """<style>
 .sx-gone{font-size:.875rem}
 .sx-gone summary{cursor:pointer;opacity:.75}
 .sx-gone summary:focus-visible{outline:2px solid var(--sx-accent);outline-offset:2px}
-.sx-jump{display:none;font-size:.8rem}
+.sx-jump{display:none;font-size:.8rem;color:var(--sx-accent)}
 .sx-card{transition:box-shadow .1s}
 .st-key-all-narrow{display:none}
 @media (max-width:640px){
@@ -51,10 +64,11 @@ _RULES = """<style>
  .st-key-examples button:nth-of-type(n+2),body:has(.st-key-edited) .st-key-examples,
  [data-testid="stLayoutWrapper"]:has(>.st-key-fidelity),
  .st-key-edited [data-testid="stLayoutWrapper"]:has(>.st-key-how){display:none}
- [class*="st-key-row-"] [data-testid="stSlider"]{padding-top:.6rem}
  .st-key-heading-of-results{row-gap:.1rem}
  .st-key-compare{display:none}
+ [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}
  .sx-jump{display:inline}
+ [class*="st-key-like-buttons-"] [data-testid="stIconMaterial"]{display:none}
 }
 </style>"""
 

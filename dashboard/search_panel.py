@@ -10,7 +10,7 @@ from dashboard.chips import feature_name, feature_row, signed
 from dashboard.search_add import add_box
 from dashboard.search_query import Asked
 from dashboard.search_save import save_box
-from dashboard.text import safe_text
+from dashboard.text import html_text
 from sae.directions import KINDS
 from sae.steer import MODES
 
@@ -59,7 +59,9 @@ def panel(table: pd.DataFrame, asked: Asked) -> None:
         _more_or_fewer(asked, shown)
         search_swap.family_sliders(table, asked)
         add_box(table, list(shown))
+    # What an edit brings is told below the sliders: nothing moves under the hand that moves one.
     with st.container(key="panel-more"):
+        _recognised(asked)
         _side_effects(table, asked)
         _ways()
         save_box(table, asked)
@@ -102,7 +104,9 @@ def _heading(asked: Asked) -> None:
                 on_click=state.clear_edits,
             )
         with st.container(key="how"):
-            st.caption("Drag left for less of a concept, below zero to push it away; right for more.")
+            st.markdown(
+                "**Drag left for less of a concept**, right for more. :gray[Past *none* it is pushed away.]"
+            )
         st.markdown(
             f"Fidelity **{signed(fidelity)}** :gray[· {_in_words(asked)}]",
             help="Cosine between your query and the steered one. At 1 nothing is changed; below .75 the results "
@@ -111,12 +115,6 @@ def _heading(asked: Asked) -> None:
         )
         with st.container(key="fidelity", gap="xxsmall"):
             st.progress(min(1.0, max(0.0, fidelity)))
-            share = asked.recognised()
-            if share is not None:
-                st.caption(
-                    f"At this fidelity a judge who read only the results recognised the edit in {share:.0%} of "
-                    f"trials (guessing: {GUESSING:.0%}).".replace("%", " %")
-                )
 
 
 def _in_words(asked: Asked) -> str:
@@ -136,17 +134,25 @@ def _toggle_all() -> None:
     st.session_state[_ALL_KEY] = not st.session_state.get(_ALL_KEY)
 
 
+def _recognised(asked: Asked) -> None:
+    share = asked.recognised()
+    if share is not None:
+        st.caption(
+            f"At this fidelity a judge who read only the results recognised the edit in {share:.0%} of "
+            f"trials (guessing: {GUESSING:.0%}).".replace("%", " %")
+        )
+
+
 def _side_effects(table: pd.DataFrame, asked: Asked) -> None:
-    moved = asked.side_effects(_EFFECTS)
-    if moved:
-        told = " · ".join(
-            f"{safe_text(feature_name(feature_row(table, effect.feature_id)), 48)} "
-            f"{sliders.shown(effect.before)} → {sliders.shown(effect.after)}"
+    if moved := asked.side_effects(_EFFECTS):
+        told = "".join(
+            f"<li><span>{html_text(feature_name(feature_row(table, effect.feature_id)), 60)}</span>"
+            f"<span>{sliders.shown(effect.before)} → {sliders.shown(effect.after)}</span></li>"
             for effect in moved
         )
-        st.caption(
-            f"Moved along untouched: {told}",
-            help="Features of the steered query, encoded again, that no slider of yours has set.",
+        st.html(
+            '<div class="sx-moved"><span title="Concepts of the steered query, encoded again, that no slider of yours '
+            f'has set">Moved along, touched by no slider of yours:</span><ul>{told}</ul></div>'
         )
 
 

@@ -59,8 +59,8 @@ def find(asked: Asked) -> Found:
     )
 
 
-def results(table: pd.DataFrame, asked: Asked) -> Found:
-    """Everything at the left of the sliders."""
+def results(table: pd.DataFrame, asked: Asked, cards_too: bool = True) -> Found:
+    """Everything at the left of the sliders; without ``cards_too`` its heading alone."""
     found = find(asked)
     _heading(table, asked, found)
     if not asked.changed and asked.rebuilt:
@@ -70,6 +70,8 @@ def results(table: pd.DataFrame, asked: Asked) -> Found:
         )
     if not found.rows:
         st.info("No document passes these filters; widen or clear them.", icon=":material/filter_list_off:")
+        return found
+    if not cards_too:
         return found
     whys = asked.why(found.rows)
     shown = colours(asked)
@@ -143,14 +145,13 @@ def _downloads(found: Found) -> None:
 
 
 def _like_buttons(place: int, row: int) -> None:
-    with st.container(
-        horizontal=True, gap="xsmall", width="content", key=f"like-buttons-{place}", wrap=False
-    ):
-        for way, icon in (("more", "thumb_up"), ("less", "thumb_down")):
+    with st.container(gap=None, width="content", key=f"like-buttons-{place}"):
+        for way, icon in (("more", "add"), ("less", "remove")):
             st.button(
-                f":material/{icon}:",
+                way,
                 key=f"{way}-like-{place}",
                 type="tertiary",
+                icon=f":material/{icon}:",
                 help=f"{way.capitalize()} like this: suggests what to move",
                 on_click=_suggest,
                 args=(row, way),
@@ -175,6 +176,8 @@ def _suggestion(table: pd.DataFrame, asked: Asked, found: Found, whys: list[Why]
     with st.container(border=True, gap="xsmall", key="suggestion"):
         if not moves:
             st.caption("The query already has every concept of this document as strongly as it has them.")
+        else:
+            st.markdown(f"**For {way} like this**, move:")
         for feature_id, value in moves.items():
             name = safe_text(feature_name(feature_row(table, feature_id)), 60)
             st.markdown(
@@ -183,7 +186,7 @@ def _suggestion(table: pd.DataFrame, asked: Asked, found: Found, whys: list[Why]
         with st.container(horizontal=True):
             if moves:
                 st.button(
-                    f"{way.capitalize()} like this",
+                    "Move them" if len(moves) > 1 else "Move it",
                     key="apply-suggestion",
                     type="primary",
                     on_click=_apply,

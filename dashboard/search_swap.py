@@ -54,7 +54,7 @@ def family_sliders(table: pd.DataFrame, asked: Asked) -> None:
         parent = feature_row(table, int(members.index[0]))
         name = plain_text(families.loc[family_id, "label"], 120) or feature_name(parent)
         scale = family_scale(parent, move.amount)
-        key = f"family-{'-'.join(state.selected())}-{family_id}-{scale.stops[-1]}"
+        key = f"family-{'-'.join(state.selected())}-{family_id}-{scale.stops[0]}-{scale.stops[-1]}"
         at = scale.nearest(move.amount)
         if st.session_state.get(key) != at:
             st.session_state[key] = at

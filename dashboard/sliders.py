@@ -37,7 +37,8 @@ def slider_row(row: pd.Series, original: float, value: float | None, colour: str
     feature_id = int(row["feature_id"])
     scale = feature_scale(row, original, value)
     at = scale.original if value is None else scale.nearest(value)
-    key = f"slider-{'-'.join(state.selected())}-{feature_id}-{scale.stops[-1]}-{scale.original}"
+    ends = f"{scale.stops[0]}-{scale.stops[-1]}-{scale.original}"
+    key = f"slider-{'-'.join(state.selected())}-{feature_id}-{ends}"
     name = feature_name(row)
     with st.container(gap=None, key=f"row-{feature_id}"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
@@ -91,7 +92,8 @@ def slider_row(row: pd.Series, original: float, value: float | None, colour: str
 def scale_html(scale: SliderScale, quantiles: object) -> str:
     """What lies under a slider: less and more, zero, the query's own activation and the natural range."""
     found = [float(q) for q in quantiles] if quantiles is not None else []  # type: ignore[attr-defined]
-    marks = [f'<i class="sx-zero" style="left:{100 * scale.place(0):.1f}%"></i>']
+    zero = f"left:{100 * scale.place(0):.1f}%"
+    marks = [f'<i class="sx-zero" style="{zero}"></i><em style="{zero}">none</em>']
     if scale.original:
         marks.append(
             f'<i class="sx-own" style="left:{100 * scale.place(scale.original):.1f}%" title="in your query"></i>'

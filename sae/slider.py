@@ -9,14 +9,14 @@ from itertools import pairwise
 from sae.steer import REACH_75
 
 STEPS = 40
-"""Steps from zero to either end."""
+"""Steps from zero to the further end."""
 CURVE = 1.6
 """Step s of STEPS stands at (s / STEPS) ** CURVE of the way: the first is a fifteenth of the last."""
 
 
 @dataclass(frozen=True)
 class SliderScale:
-    """Values that a feature's slider can take, from least to most; zero is in the middle."""
+    """Values that a feature's slider can take, from least to most; zero is among them."""
 
     stops: tuple[float, ...]
     original: float
@@ -41,18 +41,23 @@ def slider_scale(original: float, quantile_95: float, reach_to: Sequence[float] 
 
     ``original``: its activation in the query, ≥ 0; ``quantile_95``: the activation that 95 % of the documents in
     which it is active stay below, positive; ``reach_to``: values that must lie inside as well, such as an edit
-    from a link. From its own activation the slider reaches at least REACH_75 · quantile_95 to both sides, a
-    fidelity of about .75.
+    from a link. Up it reaches REACH_75 · quantile_95 above its own activation, down as far below, or to
+    −quantile_95 where that is further. Zero in the middle would let the left end of a feature that the query has
+    lose the query.
     """
     if not (math.isfinite(quantile_95) and quantile_95 > 0 and math.isfinite(original)):
         raise ValueError(f"original {original} and quantile_95 {quantile_95} give no range")
-    end = _rounded_up(max(abs(original) + REACH_75 * quantile_95, *(abs(v) for v in reach_to), 0.0))
+    reach = REACH_75 * quantile_95
+    high = _rounded_up(max(abs(original) + reach, *reach_to, 0.0))
+    low = _rounded_up(max(quantile_95, reach - abs(original), *(-v for v in reach_to)))
+    end = max(low, high)
     ways = [end * (s / STEPS) ** CURVE for s in range(STEPS + 1)]
     # Rounded to the digits that tell neighbours apart: finely near zero, coarsely far away.
-    above = [round(high, max(0, -math.floor(math.log10(high - low)))) for low, high in pairwise(ways)]
+    above = [round(far, max(0, -math.floor(math.log10(far - near)))) for near, far in pairwise(ways)]
     own = round(original, 2 - math.floor(math.log10(abs(original)))) if original else 0.0
-    stops = sorted({0.0, own, *above, *(-value for value in above)})
-    return SliderScale(tuple(stops), own)
+    up = {own, high, *(value for value in above if value < high)}
+    down = {-low, *(-value for value in above if value < low)}
+    return SliderScale(tuple(sorted({0.0} | up | down)), own)
 
 
 def _rounded_up(value: float) -> float:

@@ -97,12 +97,13 @@ def steering(vector: np.ndarray) -> None:
         search_look.style()
         with st.container(key="search-columns"):
             left, right = st.columns([3, 2], gap="large")
+        compared = asked.changed and bool(st.session_state.get(search_results.COMPARED))
         with left:
-            found = search_results.results(table, asked)
+            found = search_results.results(table, asked, cards_too=not compared)
+            if compared:  # in place of the cards, so that the sliders stay beside what they change
+                side_by_side(table, asked, found, "" if state.like() is not None else state.query())
         with right:
             search_panel.panel(table, asked)
-        if asked.changed and st.session_state.get(search_results.COMPARED):
-            side_by_side(table, asked, found, "" if state.like() is not None else state.query())
         state.write_address(whole=True)
 
 

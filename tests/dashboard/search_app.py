@@ -82,7 +82,7 @@ def shown_titles(app: AppTest) -> list[str]:
 
 def plain_titles(corpus: Corpus, vector: np.ndarray, n: int = 10) -> list[str]:
     """What cosine alone finds, with nothing of ours in between."""
-    rows = corpus.embeddings.astype(np.float64)
+    rows = np.asarray(corpus.embeddings, dtype=np.float64)
     scores = (rows @ vector / np.linalg.norm(rows, axis=1) / np.linalg.norm(vector)).astype(np.float32)
     titles = corpus.column("title").to_pylist()
     return [titles[i] for i in np.argsort(-scores, kind="stable")[:n]]
@@ -100,5 +100,10 @@ def fidelity(app: AppTest) -> float:
 
 
 def top(slider: SelectSlider) -> float:
-    """The value at a slider's right end; the left end is its negative."""
+    """The value at a slider's right end."""
     return float(slider.options[-1])
+
+
+def bottom(slider: SelectSlider) -> float:
+    """The value at a slider's left end."""
+    return -float(slider.options[0].lstrip("-−"))

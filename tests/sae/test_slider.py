@@ -22,16 +22,24 @@ def test_a_scale_reaches_far_both_ways_and_is_fine_near_zero(
     stops = scale.stops
     assert list(stops) == sorted(set(stops))
     assert {0.0, scale.original} <= set(stops)
-    assert 2 * STEPS + 1 <= len(stops) <= 2 * STEPS + 2
+    assert STEPS + 2 <= len(stops) <= 2 * STEPS + 3
     assert scale.original == pytest.approx(original, rel=0.006)
     assert stops[-1] >= max(original + REACH_75 * quantile, edit) * (1 - 1e-9)
-    assert stops[0] == -stops[-1]
-    above = [stop for stop in stops if stop > 0 and stop != scale.original]
-    assert above[-1] - above[-2] > 5 * above[0]
+    assert stops[0] <= min(-quantile, original - REACH_75 * quantile, edit) * (1 - 1e-9)
+    sizes = sorted({abs(stop) for stop in stops if stop and stop != scale.original})
+    assert sizes[-1] - sizes[-3] > 5 * sizes[0]
     assert scale.nearest(scale.original) == scale.original
     assert (scale.place(stops[0]), scale.place(stops[-1])) == (0, 1)
-    assert scale.place(0.0) == pytest.approx(0.5, abs=0.01)
-    assert abs(scale.nearest(edit) - edit) <= stops[-1] / 20
+    assert abs(scale.nearest(edit) - edit) <= max(stops[-1], -stops[0]) / 20
+
+
+def test_the_left_end_of_what_a_query_has_is_no_further_than_the_right_one_of_what_it_has_not() -> None:
+    absent, present = slider_scale(0.0, 10.0).stops, slider_scale(9.0, 10.0).stops
+    assert absent[0] == -absent[-1] == -23
+    assert (present[0], present[-1]) == (-14, 32)
+    assert slider_scale(20.0, 10.0).stops[0] == -10
+    assert slider_scale(9.0, 10.0, [-31.0]).stops[0] == -31  # a link may set more
+    assert slider_scale(9.0, 10.0, [-31.0]).stops[-1] == 32
 
 
 @pytest.mark.parametrize("quantile", [0.0, -1.0, math.nan, math.inf])
