@@ -11,7 +11,7 @@ if _ROOT not in sys.path:  # `streamlit run` puts only this file's folder there
 import dashboard.memory  # noqa: E402, F401, I001 - before anything that brings Arrow along
 import streamlit as st  # noqa: E402
 
-from dashboard import arrival, data, frame, state  # noqa: E402
+from dashboard import arrival, frame, state  # noqa: E402
 
 st.set_page_config(page_title="Sextant", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 
@@ -25,7 +25,7 @@ PAGES = [
 page = st.navigation(PAGES, position="top")
 
 with frame.calm():
-    data.store()
+    state.follow_build()
     state.read_address()
     page.run()
     arrival.show()

@@ -19,6 +19,7 @@ from sae.store import Store, current_build, open_store
 if TYPE_CHECKING:
     from sae.remote import Fetch
 
+_FOLLOWED = "served"
 _fetch_lock = threading.Lock()  # sessions that open an address at once share one fetch
 _fetches: dict[str, "Fetch"] = {}
 
@@ -51,7 +52,23 @@ def artifacts() -> str:
 
 
 def store() -> Store:
-    """The build served. Raises UserError when it is missing, half-built, damaged or of another schema.
+    """The build that this session is served: one and the same for all that a page shows, also for what a slider's move
+    draws again, though CURRENT names another by then. Raises UserError as :func:`newest`."""
+    found: Store | None = st.session_state.get(_FOLLOWED)
+    return found or newest()
+
+
+def follow() -> tuple[Store | None, Store]:
+    """Serve this session the newest build from here on. (the one before, the newest); call once, at the start of a
+    full run. Raises UserError as :func:`newest`."""
+    before = st.session_state.get(_FOLLOWED)
+    found = st.session_state[_FOLLOWED] = newest()
+    return before, found
+
+
+def newest() -> Store:
+    """The build that is to be served now. Raises UserError when it is missing, half-built, damaged or of another
+    schema.
 
     A store at an address is fetched in the background; it can be read as far as its files have arrived.
     """

@@ -12,14 +12,35 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import data, search_choices
+from dashboard import data, search_choices, served
 from sae.steer import MODES
+from sae.store import Store
 
 ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode", *search_choices.NAMES)
 DEFAULT_MODE = next(iter(MODES))
 MAX_EDITS = 64
 MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
 _RECENT_SECONDS = 3.0
+
+
+def follow_build() -> None:
+    """Go over to the build that is served now; call once, at the start of a full run. What names features or
+    documents goes where these are others in the new build."""
+    before, now = served.follow()
+    if before is None or before.digest == now.digest:
+        return
+    corpus_name, sae_name = selected()
+    if _files(before, f"{corpus_name}/{sae_name}/sae.zarr/") != _files(
+        now, f"{corpus_name}/{sae_name}/sae.zarr/"
+    ):
+        st.session_state["edits"] = {}
+        search_choices.forget_features()
+    if _files(before, f"{corpus_name}/documents.parquet") != _files(now, f"{corpus_name}/documents.parquet"):
+        st.session_state.pop("like", None)
+
+
+def _files(store: Store, prefix: str) -> dict[str, str]:
+    return {path: entry.sha256 for path, entry in store.manifest.files.items() if path.startswith(prefix)}
 
 
 def selected() -> tuple[str, str]:
