@@ -1,4 +1,4 @@
-"""Table 1 against plain loops over dense matrices; the layout of trees."""
+"""Table 1 against plain loops over dense matrices."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from sae.family_metrics import (
     parent_child_ratio,
     rank_correlation,
 )
-from sae.layout import LARGEST_IN_ROWS, family_layout
 
 
 def make(features: list[int], parents: list[int] | None = None) -> Family:
@@ -95,22 +94,3 @@ def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
     else:
         assert found == pytest.approx(spearmanr(one, other).statistic)
         assert rank_correlation(np.append(one, np.nan), np.append(other, 1.0)) == pytest.approx(found)
-
-
-@pytest.mark.parametrize("n_children", [4, LARGEST_IN_ROWS - 1, 120, 500])
-def test_no_two_features_stand_in_the_same_place(n_children: int) -> None:
-    rng = np.random.default_rng(n_children)
-    features, parents = [0], [-1]
-    waiting = list(range(1, n_children + 1))
-    while waiting:  # each new feature goes below the last one or one of its ancestors: depth-first order
-        chain = [features[-1]]
-        while (above := parents[features.index(chain[-1])]) >= 0:
-            chain.append(above)
-        parents.append(chain[int(rng.integers(len(chain)))])
-        features.append(waiting.pop(0))
-    family = make(features, parents)
-    x, y = family_layout(family)
-    places = np.stack([x, y], axis=1)
-    gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(len(places)) * 1e9
-    assert (x[0], y[0]) == (0, 0)
-    assert gaps.min() > 15
