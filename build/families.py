@@ -1,5 +1,4 @@
-"""Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance and structure
-checks."""
+"""Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance, structure checks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -87,7 +86,7 @@ class _Chance:
     def of(cls, found: "_SAE") -> "_Chance":
         families = found.families.families
         kept = Among(members_of(families), len(found.n_active))
-        parts = cooccurrence_rows(shuffle_latents(found.latents))
+        parts = cooccurrence_rows(shuffle_latents(found.read_latents()))
         n_families = len(found.find(kept.passing(parts)).families)
         shuffled = kept.matrix()
         unscored = np.full(len(families), np.nan)
@@ -109,17 +108,23 @@ class _SAE:
 
     def __init__(self, work: Work, name: str, config: FamilyConfig, rule: FeatureFilter) -> None:
         self.out, self.config, self.rule = work.out / name, config, rule
-        latents = Group(work.input("encode", name) / schema.LATENTS, schema.LATENT_ARRAYS)
+        self.encoded = work.input("encode", name) / schema.LATENTS
         self.weights = read_weights(work.input("train", name) / schema.SAE)
         n_latents = self.weights.n_latents
-        self.latents = active_entries(latents.read("top_acts"), latents.read("top_indices"), n_latents)
-        self.n_documents = self.latents.shape[0]
-        self.n_active = np.bincount(self.latents.indices, minlength=n_latents)
+        latents = self.read_latents()
+        self.n_documents = latents.shape[0]
+        self.n_active = np.bincount(latents.indices, minlength=n_latents)
+        del latents
         self.filtered = self._filter(work.input("features") / name / schema.FEATURES)
-        self.families = self.find(cooccurrence_rows(self.latents))
+        self.families = self.find(cooccurrence_rows(self.read_latents()))
         members = members_of(self.families.families)
-        self.together = among(cooccurrence_rows(self.latents), members, n_latents)
+        self.together = among(cooccurrence_rows(self.read_latents()), members, n_latents)
         self.chance = _Chance.of(self)
+
+    def read_latents(self) -> sp.csr_matrix:
+        """(n_documents, n_latents), anew: 140 MB at 272,000 × 64, let go as soon as whoever asked has sorted them."""
+        group = Group(self.encoded, schema.LATENT_ARRAYS)
+        return active_entries(group.read("top_acts"), group.read("top_indices"), self.weights.n_latents)
 
     def _filter(self, path: Any) -> Filtered:
         features = pq.read_table(path)
@@ -138,8 +143,7 @@ class _SAE:
     def write(self, judge: Judge | None) -> dict[str, Any]:
         self.out.mkdir()
         families = self.families.families
-        by_feature = self.latents.tocsc()
-        del self.latents  # 140 MB at 272,000 documents with 64 features each
+        by_feature = self.read_latents().tocsc()
         labels, scores = judge.families(families, by_feature) if judge and families else (None, None)
         together = self.together
         counts, similarities = (as_matrix(together, v) for v in (together.counts, together.similarities))

@@ -17,6 +17,8 @@ ROWS_OF_PIECE = 32
 """Features of one piece of work: few, since features are active in very different numbers of documents."""
 DOCUMENTS_OF_PIECE = 8192
 """Documents sorted in one piece: their entries fit into a core's cache."""
+MOST_IN_INT32 = 2**31 - 1
+"""Entries whose places still fit into int32."""
 ROWS_OF_BLOCK = 512
 """Features counted, with all that come after them, before their rows are handed on."""
 
@@ -49,14 +51,16 @@ def active_entries(top_acts: np.ndarray, top_indices: np.ndarray, n_latents: int
 
 def cooccurrence(latents: sp.csr_matrix, threads: int | None = None) -> Cooccurrence:
     """C and D of sparse latents (n_documents, n_latents); ``threads`` None for all processors."""
-    parts = list(cooccurrence_rows(latents, threads))
-    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    joined = {}
-    for name in ("features", "counts", "similarities"):  # one after the other, so that only one is held twice
-        joined[name] = np.concatenate([getattr(part, name) for part in parts])
-        for part in parts:
-            object.__setattr__(part, name, None)
-    return Cooccurrence(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), **joined)
+    lengths: list[np.ndarray] = []
+    pieces: dict[str, list[np.ndarray]] = {"features": [], "counts": [], "similarities": []}
+    for part in cooccurrence_rows(latents, threads):
+        lengths.append(np.diff(part.offsets))
+        for name, found in pieces.items():
+            found.append(getattr(part, name))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    # One after the other, so that only one is held twice.
+    joined = {name: np.concatenate(pieces.pop(name)) for name in list(pieces)}
+    return Cooccurrence(offsets, **joined)
 
 
 def cooccurrence_rows(latents: sp.csr_matrix, threads: int | None = None) -> Iterator[Cooccurrence]:
@@ -92,8 +96,8 @@ class _Entries:
     """Active entries twice: by document, in order of feature, and by feature, in order of document.
 
     features (m,) unsigned and acts float32 (m,) by document, acts scaled so that each feature's have length 1;
-    feature_offsets int64 (n_latents + 1,); of each entry by feature its place int32 (m,) among those by document,
-    and how many of its document come after it there (m,) unsigned.
+    feature_offsets int64 (n_latents + 1,); of each entry by feature its place int32 or int64 (m,) among those by
+    document, and how many of its document come after it there (m,) unsigned.
     """
 
     def __init__(self, latents: sp.csr_matrix, threads: int | None) -> None:
@@ -102,7 +106,8 @@ class _Entries:
         self.features, self.acts = np.empty(m, small), np.empty(m, np.float32)
         self.feature_offsets = np.zeros(n_latents + 1, np.int64)
         np.cumsum(np.bincount(latents.indices, minlength=n_latents), out=self.feature_offsets[1:])
-        self.places, self.after = np.empty(m, np.int32), np.empty(m, small)
+        self.places = np.empty(m, np.int32 if m <= MOST_IN_INT32 else np.int64)
+        self.after = np.empty(m, small)
         documents, own_acts = np.empty(m, np.int32), np.empty(m, np.float32)
         next_of = self.feature_offsets[:-1].copy()
         kernels.by_feature(latents.indptr, latents.indices, latents.data, next_of, documents, own_acts)
@@ -130,12 +135,21 @@ class _Tiles:
         self.n_latents = len(entries.feature_offsets) - 1
         self.blocks = range(0, self.n_latents, ROWS_OF_BLOCK)
         self.held: dict[tuple[int, int], np.ndarray] = {}
+        # Tiles are parts of one array, used again and again: many of them, made and let go in turn, would leave
+        # holes that the process keeps, 200 MB at 9,216 features.
+        n_blocks = len(self.blocks)
+        most = max(((n + 1) * (n_blocks - n) for n in range(n_blocks)), default=0)
+        self.room = np.empty((most, min(ROWS_OF_BLOCK, self.n_latents) ** 2))
+        self.place: dict[tuple[int, int], int] = {}
+        self.free = list(range(most))
 
     def open(self, block: int) -> None:
         """Make room for a block's features and those that come after."""
         height = min(ROWS_OF_BLOCK, self.n_latents - block)
         for later in self.blocks[block // ROWS_OF_BLOCK :]:
-            self.held[block, later] = np.empty((height, min(ROWS_OF_BLOCK, self.n_latents - later)))
+            width = min(ROWS_OF_BLOCK, self.n_latents - later)
+            place = self.place[block, later] = self.free.pop()
+            self.held[block, later] = self.room[place, : height * width].reshape(height, width)
 
     def count(self, first: int) -> None:
         """Fill the rows of the piece of features that begins with ``first``."""
@@ -168,6 +182,7 @@ class _Tiles:
         """Let go of what only this block's rows needed."""
         for other in self.blocks[: block // ROWS_OF_BLOCK + 1]:
             del self.held[other, block]
+            self.free.append(self.place.pop((other, block)))
 
 
 def _compressed(rows: np.ndarray) -> Cooccurrence:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.cooccurrence import ROWS_OF_BLOCK, Cooccurrence, active_entries, cooccurrence
+from sae.cooccurrence import ROWS_OF_BLOCK, Cooccurrence, _Entries, active_entries, cooccurrence
 
 
 def random_latents(
@@ -45,3 +45,11 @@ def test_several_blocks_and_more_active_features_than_a_row_in_cache(threads: in
     acts, indices = random_latents(np.random.default_rng(0), 300, n_latents, 90)
     found = cooccurrence(active_entries(acts, indices, n_latents), threads)
     assert_equals_the_dense_products(found, acts, indices, n_latents)
+
+
+def test_more_entries_than_int32_can_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sae.cooccurrence.MOST_IN_INT32", 100)
+    acts, indices = random_latents(np.random.default_rng(3), 200, 40, 6)
+    latents = active_entries(acts, indices, 40)
+    assert _Entries(latents, 1).places.dtype == np.int64
+    assert_equals_the_dense_products(cooccurrence(latents), acts, indices, 40)
