@@ -11,7 +11,8 @@ import numpy as np
 
 from sae.jit import compiled
 from sae.row_kernels import dots
-from sae.topk import block_maxima, gather_candidates, kth_largest, passing_threshold, settle
+from sae.topk import block_maxima, kth_largest, passing_threshold, settle
+from sae.vectors import gather_reaching, padded
 
 Array = np.ndarray[Any, Any]
 
@@ -62,12 +63,11 @@ def find_candidates(
     largest_bias = np.float32(0)
     for j in range(n):
         largest_bias = max(largest_bias, abs(latent_bias[j]))
-    bits = np.full(n_blocks * length, np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
+    bits = np.full(padded(n_blocks * length), np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
     row = bits.view(np.float32)
-    maxima = np.empty(n_blocks, np.float32)
-    blocks = np.empty(n_blocks + 1, np.int32)
-    near = np.empty(n_blocks * length + 1, np.float32)
-    places = np.empty(n_blocks * length + 1, np.int32)
+    maxima = np.empty(len(row), np.float32)
+    near = np.empty(len(row), np.float32)
+    places = np.empty(len(row), np.int32)
     at = 0
     for r in range(n_rows):
         starts[r] = at
@@ -87,7 +87,7 @@ def find_candidates(
                 largest_product = max(largest_product, abs(row[j] - latent_bias[j]))
         tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
         margin = tolerance + tolerance
-        count = gather_candidates(row, maxima, length, n_blocks, threshold - margin, blocks, near, places)
+        count = gather_reaching(row, threshold - margin, near, places)
         cut = kth_largest(near, count, k) - margin
         kept = 0
         for i in range(count):
@@ -171,12 +171,12 @@ def settle_candidates(
         uncertain[r] = 1
         if last == first:
             continue
-        allowed = seen * limits[r, DEVIATION]
-        trusted = True
+        near = limits[r, PRODUCT]
+        excess = np.float32(-1)  # of the largest error above what is allowed for rounding the product itself
         for e in range(first, last):
             product = abs(exact[e] - latent_bias[indices[e]])
-            error = abs(exact[e] - values[e])
-            trusted = trusted and error <= allowed + rounding * max(product, limits[r, PRODUCT])
+            excess = max(excess, abs(exact[e] - values[e]) - rounding * max(product, near))
+        trusted = excess <= seen * limits[r, DEVIATION]
         kth = settle(exact[first:last], indices[first:last], last - first, k, top_acts[r], top_indices[r])
         if trusted and kth >= limits[r, LEAST]:
             uncertain[r] = 0

@@ -41,9 +41,9 @@ class Buffers:
         return self(f"{name}.{threading.get_ident()}", shape, dtype)
 
 
-SCREEN_PIECES = 8
+SCREEN_LATENTS = 576
 PRODUCT_PIECES = 4
-"""Pieces of latents in which a batch is multiplied, with and without a screen: each packs its weights once, for
+"""Latents in a piece in which a batch is multiplied with a screen, and pieces without: each packs its weights once, for
 all documents, and in float32 that is faster the larger it is."""
 PIECE_ROWS = 256
 """Documents rounded in one piece."""
@@ -130,6 +130,7 @@ class Selector:
     def _multiply_rounded(self, x: Array, threads: int | None) -> Multiplied:
         n, n_latents = len(x), len(self.W_enc)
         rounded = self._buffer("rounded", x.shape, np.uint16)
+        pieces = -(-n_latents // SCREEN_LATENTS)
         found = Multiplied(
             self._buffer("screened", (n, n_latents), np.uint16), self._buffer("norms", (n, 2), np.float32)
         )
@@ -139,13 +140,12 @@ class Selector:
             kernels.round_rows(x[rows], rounded[rows], found.norms[rows])
 
         def multiply_piece(piece: int) -> None:
-            first, last = (n_latents * edge // SCREEN_PIECES for edge in (piece, piece + 1))
-            if last > first:
-                weights, out = self.shadow[0][first:last], found.product[:, first:last]
-                torch.mm(_bfloat16(rounded), _bfloat16(weights).t(), out=_bfloat16(out))
+            first, last = (n_latents * edge // pieces for edge in (piece, piece + 1))
+            weights, out = self.shadow[0][first:last], found.product[:, first:last]
+            torch.mm(_bfloat16(rounded), _bfloat16(weights).t(), out=_bfloat16(out))
 
         share(round_piece, -(-n // PIECE_ROWS), threads)
-        share(multiply_piece, SCREEN_PIECES, threads)
+        share(multiply_piece, pieces, threads)
         return found
 
     def select(

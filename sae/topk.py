@@ -1,7 +1,7 @@
 """The k largest entries of each row, much faster than sorting: compiled for the CPU.
 
-A row is cut into blocks; only blocks whose maximum passes a threshold, found by bisection so that about k
-blocks pass, are looked into; the few candidates found there are settled by another bisection. Ties at the k-th
+A row is cut into blocks, and a threshold is found by bisection that about k of their maxima reach; the few entries
+that reach it are settled by another bisection. Ties at the k-th
 value go to the lower index, as in ``sae.model.top_k``. Within a row the order is arbitrary.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sae.jit import compiled
+from sae.vectors import gather_reaching, padded
 
 Array = np.ndarray[Any, Any]
 
@@ -84,42 +85,19 @@ def passing_threshold(maxima: Array, n: int, k: int) -> Any:
 
 @compiled
 def block_maxima(row: Array, length: int, n_blocks: int, maxima: Array) -> None:
-    """Maxima of blocks; block i holds the entries i, i + n_blocks, i + 2 n_blocks, … of ``row``."""
-    for i in range(n_blocks):
-        maxima[i] = row[i]
-    for part in range(1, length):
-        offset = part * n_blocks
-        for i in range(n_blocks):
-            maxima[i] = max(maxima[i], row[offset + i])
-
-
-@compiled
-def gather_candidates(
-    row: Array,
-    maxima: Array,
-    length: int,
-    n_blocks: int,
-    threshold: Any,
-    blocks: Array,
-    values: Array,
-    indices: Array,
-) -> int:
-    """Copy the entries of ``row`` that reach ``threshold``, with their indices; returns how many.
-
-    ``blocks`` (n_blocks + 1,) is scratch. Nothing here is a branch that depends on a value.
-    """
-    passing = 0
-    for i in range(n_blocks):
-        blocks[passing] = i
-        passing += maxima[i] >= threshold
-    count = 0
-    for i in range(passing):
-        for part in range(length):
-            j = part * n_blocks + blocks[i]
-            values[count] = row[j]
-            indices[count] = j
-            count += row[j] >= threshold
-    return count
+    """Maxima of blocks into ``maxima[:n_blocks]``; block i holds the entries i, i + n_blocks, i + 2 n_blocks, … of
+    ``row`` (at least length · n_blocks). ``maxima`` is as long as half of them: the row is folded in two until the
+    blocks are left, in few long loops."""
+    if length == 1:
+        maxima[:n_blocks] = row[:n_blocks]
+        return
+    half = length // 2 * n_blocks
+    for i in range(half):
+        maxima[i] = max(row[i], row[half + i])
+    while half > n_blocks:
+        half //= 2
+        for i in range(half):
+            maxima[i] = max(maxima[i], maxima[half + i])
 
 
 @compiled
@@ -132,14 +110,13 @@ def settle(values: Array, indices: Array, count: int, k: int, top_acts: Array, t
     zero = values.dtype.type(0)
     above = 0
     ties = 0
-    for i in range(count):
-        if values[i] > kth:
-            top_indices[above] = indices[i]
-            top_acts[above] = max(values[i], zero)
-            above += 1
-        elif values[i] == kth:
-            indices[ties] = indices[i]  # ties <= i: nothing still needed is overwritten
-            ties += 1
+    for i in range(count):  # no branch to mispredict; what is written needlessly is written over
+        index, value = indices[i], values[i]
+        top_indices[above] = index
+        top_acts[above] = max(value, zero)
+        above += value > kth
+        indices[ties] = index  # ties <= i: nothing still needed is overwritten
+        ties += value == kth
     if above + ties > k:
         indices[:ties].sort()
     for i in range(k - above):
@@ -156,17 +133,16 @@ def select_rows(
     n_rows, n = pre_act.shape
     n_blocks = -(-n // length)
     lowest = pre_act.dtype.type(-3.0e38)  # where n ends; finite, since infinity is not expected
-    row = np.full(n_blocks * length, lowest, pre_act.dtype)
-    maxima = np.empty(n_blocks, pre_act.dtype)
-    blocks = np.empty(n_blocks + 1, np.int32)
-    values = np.empty(n_blocks * length + 1, pre_act.dtype)
-    indices = np.empty(n_blocks * length + 1, np.int32)
+    row = np.full(padded(n_blocks * length), lowest, pre_act.dtype)
+    maxima = np.empty(len(row), pre_act.dtype)
+    values = np.empty(len(row), pre_act.dtype)
+    indices = np.empty(len(row), np.int32)
     for r in range(n_rows):
         for j in range(n):
             row[j] = pre_act[r, j] + latent_bias[j]
         block_maxima(row, length, n_blocks, maxima)
         threshold = passing_threshold(maxima, n_blocks, k)
-        count = gather_candidates(row, maxima, length, n_blocks, threshold, blocks, values, indices)
+        count = gather_reaching(row, threshold, values, indices)
         settle(values, indices, count, k, top_acts[r], top_indices[r])
 
 
