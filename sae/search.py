@@ -35,7 +35,9 @@ RowArray = npt.NDArray[np.int64]
 # this size is not spread over threads, which costs twenty times the work itself on a busy processor.
 _BLOCK_ENTRIES = 1 << 17
 _SCAN = 256  # scores whose maximum stands for them in a first look
-_COLUMN_BYTES = 48 << 20  # columns E·w kept for all sessions together
+# Columns E·w kept for all sessions together: each new query brings one, and what is kept fills up whatever its use.
+# In a small corpus a column is computed anew in a few milliseconds, in a large one the bytes are the narrower limit.
+_COLUMNS, _COLUMN_BYTES = 64, 48 << 20
 _LEVELS = 127  # the largest coarse entry of a row
 _UNIT_ROUNDOFF = 2.0**-24
 _SHORTEST = 1e-4  # a steered query outside 1e-4 … 1e4 is scaled before it is searched
@@ -88,8 +90,8 @@ def quantise(embeddings: np.ndarray) -> tuple[npt.NDArray[np.int8], FloatArray]:
 class Searcher:
     """Exact cosine search over one corpus. Safe to share between threads.
 
-    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 48 MB of them, and
-    for each of a few sums of columns.
+    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 64 and 48 MB of them,
+    and for each of a few sums of columns.
     """
 
     def __init__(self, corpus: SearchableCorpus) -> None:
@@ -102,7 +104,7 @@ class Searcher:
             raise UserError("The search matrix holds scales that are not numbers. Run `make verify`.")
         self._max_lost = float(self._lost.max(initial=0))
         self._columns: OrderedDict[bytes, FloatArray] = OrderedDict()
-        self._max_columns = max(8, _COLUMN_BYTES // max(1, 4 * self.n_documents))
+        self._max_columns = max(8, min(_COLUMNS, _COLUMN_BYTES // max(1, 4 * self.n_documents)))
         self._sums = Sums()
         self._lock = threading.Lock()
 

@@ -172,6 +172,15 @@ def test_columns_kept_are_bounded_and_do_not_change_results() -> None:
     assert len(searcher._columns) <= 4
 
 
+def test_columns_of_a_small_corpus_are_few_too() -> None:
+    """What grows with every query ends soon, or a server's memory is not level for hours."""
+    rng = default_rng(7)
+    searcher = make_searcher(clustered(rng, 50, 8))
+    for _ in range(100):
+        searcher.columns([rng.normal(size=8)])
+    assert len(searcher._columns) == 64
+
+
 def test_coarse_rows_lose_no_more_than_they_say() -> None:
     rng = default_rng(6)
     embeddings = clustered(rng, 700, 60)
