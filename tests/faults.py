@@ -1,7 +1,7 @@
 """Faults while a store is bundled, fetched, published and switched: kills, a full disk, readers all the while.
 
-As a script, ``python -m tests.faults STORE KILLS`` kills each of them KILLS times; ``tests/build/test_resume.py``
-does the same to a build. Each check raises AssertionError, and returns a sentence on what it did.
+As a script, ``python -m tests.faults STORE KILLS`` kills each of them KILLS times; ``tests/build_faults.py`` does the
+same to a build. Each check raises AssertionError, and returns a sentence on what it did.
 """
 
 import errno
@@ -9,7 +9,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -26,26 +25,30 @@ from sae import remote, schema
 from sae.errors import UserError
 from sae.manifest import damages, file_sha256
 from sae.store import Store, open_store
+from tests import mishaps
 from tests.sae.address_server import serving
 
 
-def killed(act: Callable[[], Any], after: float) -> bool:
-    """Run ``act`` in a child and kill it after so many seconds; whether it was still at work."""
-    child = os.fork()
-    if child == 0:
-        try:
-            act()
-        finally:
-            os._exit(0)
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+class Killer:
+    """Kills an act, each time at another of its moments: by processor time, or right before it changes a file."""
 
+    def __init__(
+        self, act: Callable[[], Any], folder: Path, chance: random.Random, part: float = 1.0
+    ) -> None:
+        self._act, self._folder, self._chance, self._part = act, folder, chance, part
+        self._whole = mishaps.run(act, folder)
+        assert self._whole.code == 0, self._whole.output
+        self.kills = 0
 
-def duration(act: Callable[[], Any]) -> float:
-    started = time.monotonic()
-    act()
-    return time.monotonic() - started
+    def __call__(self) -> None:
+        """Run it and kill it within the first ``part`` of its work, or let it end when it is faster this time."""
+        at = self._chance.uniform(0, self._part)
+        if self._chance.random() < 0.5:
+            ended = mishaps.run(self._act, self._folder, at_event=1 + int(at * self._whole.file_events))
+        else:
+            ended = mishaps.run(self._act, self._folder, after=at * self._whole.cpu_seconds)
+        assert ended.killed or ended.code == 0, ended.output
+        self.kills += ended.killed
 
 
 def is_whole(store: Store) -> bool:
@@ -54,53 +57,53 @@ def is_whole(store: Store) -> bool:
 
 def kill_bundling(store: Store, folder: Path, kills: int, chance: random.Random) -> str:
     path = folder / "x.sextant"
-    seconds = duration(lambda: write_bundle(store, path))
+    kill = Killer(lambda: write_bundle(store, path), folder, chance)
     digest = file_sha256(path)
-    n = 0
-    for _ in range(kills):
+    while kill.kills < kills:
         if chance.random() < 0.5:
             path.unlink(missing_ok=True)
-        n += killed(lambda: write_bundle(store, path), chance.uniform(0, seconds))
+        kill()
         assert not path.exists() or file_sha256(path) == digest, "half a bundle"
     write_bundle(store, path)
     assert file_sha256(path) == digest
-    return f"bundle: killed {n} times, never by halves"
+    return f"bundle: killed {kill.kills} times, never by halves"
 
 
 def kill_fetching(store: Store, folder: Path, kills: int, chance: random.Random) -> str:
     root = folder / "served"
     publish(store, make_target(str(root)), "card")
-    os.environ[bundles.CACHE_VARIABLE] = str(folder / "first")
-    n = 0
+    os.environ[bundles.CACHE_VARIABLE] = str(folder / "cache")
     with serving(root) as server:
         url = server.url
-        seconds = duration(lambda: remote.fetch_store(url))
-        os.environ[bundles.CACHE_VARIABLE] = str(folder / "cache")
-        for _ in range(kills):
-            n += killed(lambda: remote.fetch_store(url), chance.uniform(0, seconds / 2))
+        kill = Killer(lambda: remote.fetch_store(url), folder, chance, part=0.5)
+        shutil.rmtree(folder / "cache")
+        while kill.kills < kills:
+            kill()
+            whole = False
             for build in (folder / "cache").glob("[0-9a-f]*"):
                 if (build / schema.MANIFEST).is_file():  # what is there is right, however little
                     found = open_store(build, check_sizes=False)
                     wrong = [w for w in damages(build, found.manifest) if w[1] != "is missing"]
                     assert not wrong, wrong
-            if chance.random() < 0.2:
+                    whole = is_whole(found)
+            if whole or chance.random() < 0.2:
                 shutil.rmtree(folder / "cache", ignore_errors=True)
         assert is_whole(open_store(url))
-    return f"fetch: killed {n} times, no wrong byte in the cache"
+    return f"fetch: killed {kill.kills} times, no wrong byte in the cache"
 
 
 def kill_publishing(store: Store, folder: Path, kills: int, chance: random.Random) -> str:
     to = folder / "to"
-    seconds = duration(lambda: publish(store, make_target(str(folder / "once")), "card"))
-    n = 0
-    for _ in range(kills):
-        n += killed(lambda: publish(store, make_target(str(to)), "card"), chance.uniform(0, seconds))
+    kill = Killer(lambda: publish(store, make_target(str(to)), "card"), folder, chance)
+    shutil.rmtree(to)
+    while kill.kills < kills:
+        kill()
         if (to / schema.CURRENT).exists():
             assert is_whole(open_store(to)), "half a build was published"
             shutil.rmtree(to)
     publish(store, make_target(str(to)), "card")
     assert open_store(to).manifest == store.manifest
-    return f"publish: killed {n} times, never by halves"
+    return f"publish: killed {kill.kills} times, never by halves"
 
 
 @contextmanager
