@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
@@ -120,16 +120,29 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="session")
+def visited(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that has been here before: it has Streamlit's scripts, some seconds of each first visit."""
+    with browser.new_context() as context:
+        yield context
+
+
 @pytest.fixture
-def open_tab(browser: Browser, server: Server) -> Iterator[Callable[..., Tab]]:
-    """Open an address of the server in a fresh browser session; at the end no tab may have seen a fault."""
+def open_tab(browser: Browser, visited: BrowserContext, server: Server) -> Iterator[Callable[..., Tab]]:
+    """Open an address of the server in a new session, ``fresh`` in a browser that knows nothing of it; at the end no
+    tab may have seen a fault."""
     tabs: list[Tab] = []
 
     def open_one(
-        path: str = "", width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light"
+        path: str = "",
+        width: int = 1280,
+        height: int = 900,
+        scheme: Literal["light", "dark"] = "light",
+        fresh: bool = False,
     ) -> Tab:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        tab = Tab(context.new_page())
+        tab = Tab((browser if fresh else visited).new_page())
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.emulate_media(color_scheme=scheme)
         tabs.append(tab)
         host = urlsplit(server.url).netloc
 
@@ -153,5 +166,5 @@ def open_tab(browser: Browser, server: Server) -> Iterator[Callable[..., Tab]]:
     yield open_one
     faults = [fault for tab in tabs for fault in tab.faults]
     for tab in tabs:
-        tab.page.context.close()
+        tab.page.close()
     assert not faults, faults
