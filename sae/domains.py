@@ -15,6 +15,7 @@ from sae.encode import Weights
 from sae.errors import UserError
 from sae.splitting import pair_similarities
 from sae.statistics import nearest
+from sae.words import stem, word_key
 
 _WORD = re.compile(r"[^\W_]+")
 _SMALL_WORDS = frozenset(
@@ -99,18 +100,30 @@ def match_domains(
 
 
 def label_overlap(label: str | None, other: str | None) -> float:
-    """Share of the shorter label's words that the other has too, endings aside; NaN when either has none.
+    """Share of the shorter label's words that the other has too, in whatever form; NaN when either has none.
 
     0 beside nearly identical directions is what deserves a look: the same words in two fields may mean
-    different things, and different words the same.
+    different things, and different words the same. Initials (PCA) are the words that they stand for.
     """
-    words, others = _stems(label), _stems(other)
+    words, others = _roots(label), _roots(other)
     if not words or not others:
         return float("nan")
-    return len(words & others) / min(len(words), len(others))
+    shared = len(words & others) or len(words & _initials(other)) + len(others & _initials(label))
+    return min(1.0, shared / min(len(words), len(others)))
 
 
-def _stems(label: str | None) -> set[str]:
-    """Words cut to six letters, so that plurals and most derivations fall together."""
+def _roots(label: str | None) -> set[str]:
+    """Content words without plurals and endings: galaxies and galaxy, coding and code fall together."""
     found = _WORD.findall((label or "").casefold())
-    return {word[:6].rstrip("s") for word in found if word not in _SMALL_WORDS}
+    return {_root(word) for word in found if word not in _SMALL_WORDS}
+
+
+def _root(word: str) -> str:
+    short = stem(word_key(word)).removesuffix("ing")
+    return short[:6].removesuffix("e") or word
+
+
+def _initials(label: str | None) -> set[str]:
+    """First letters of each of a label's phrases of several words."""
+    phrases = (_WORD.findall(phrase) for phrase in (label or "").casefold().split(";"))
+    return {"".join(word[0] for word in words) for words in phrases if len(words) > 1}
