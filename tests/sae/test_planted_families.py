@@ -66,11 +66,13 @@ def test_a_planted_hierarchy_comes_back_through_a_trained_autoencoder(seed: int)
 def test_the_broad_topics_of_the_synthetic_corpus_come_back_as_parents(tiny_store: Path) -> None:
     """Texts, embedded: an autoencoder whose first ten features reconstruct alone keeps a feature for each broad topic.
 
-    (One trained without prefixes folds the broad topic into the narrower ones, and finds two of nine.)
+    (One trained without prefixes has none for most of them: what says most of a broad topic is a narrower one's
+    feature.) Six features a document: as many as there are topics in the fullest, three narrower ones and theirs.
     """
     embeddings = np.load(open_store(tiny_store).corpus("planted").path / schema.EMBEDDINGS).astype(np.float32)
     planted = truth(len(embeddings), 0)
-    shape = SAEConfig(embeddings.shape[1], 64, 4, prefixes=(10, 64))
+    n_topics = int(planted.mentions.sum(axis=1).max())
+    shape = SAEConfig(embeddings.shape[1], 64, n_topics, prefixes=(10, 64))
     recipe = TrainConfig(
         300,
         256,
@@ -89,12 +91,11 @@ def test_the_broad_topics_of_the_synthetic_corpus_come_back_as_parents(tiny_stor
     found = find_families(cooccurrence(latents), n_active, len(embeddings)).families
     members = {family.parent: set(family.children.tolist()) for family in found}
     broad = np.flatnonzero(planted.parents < 0)
-    right = [topic for topic in broad if int(learnt[topic]) in members]
     shares = []
-    for topic in right:
+    for topic in broad:
         children = set(learnt[planted.parents == topic].tolist())
-        shares.append(len(children & members[int(learnt[topic])]) / len(children))
-    assert len(right) >= 6
+        shares.append(len(children & members.get(int(learnt[topic]), set())) / len(children))
+    assert sum(int(learnt[topic]) in members for topic in broad) >= 7
     assert np.mean(shares) >= 0.8
     shuffled = cooccurrence(shuffle_latents(latents, 0))
     assert len(find_families(shuffled, n_active, len(embeddings)).families) == 0
