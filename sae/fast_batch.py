@@ -11,12 +11,12 @@ from sae.config import SAEConfig
 from sae.crew import share
 from sae.data import Standardisation, normal_quantiles
 from sae.loss import NO_VARIANCE
-from sae.selector import Buffers, Selector
+from sae.selector import SELECTED_ROWS, Buffers, Selector, selection_pieces
 
 Array = npt.NDArray[Any]
 Noise = npt.NDArray[np.uint16] | None
 
-CHUNK_ROWS = 128
+CHUNK_ROWS = SELECTED_ROWS[0]
 """Documents of one piece of work: small pieces end together."""
 
 
@@ -94,6 +94,7 @@ class BatchPass:
         squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
         factor = self.dtype(2 / (n * d_in * self.normaliser))
         self.selector.refresh()
+        round_rows = self.selector.rounding(x)
 
         def prepare(piece: int) -> None:
             chunk = chunks[piece]
@@ -101,18 +102,23 @@ class BatchPass:
                 rows[chunk], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[chunk],
                 self.quantiles, self.noise, weights["pre_bias"], z[chunk], x[chunk], x_norms[chunk],
             )  # fmt: skip
+            round_rows(chunk)
 
         share(prepare, len(chunks), threads)
-        self.selector.select_multiplied(x, self.selector.multiply(x, threads), acts, indices, threads)
+        multiplied = self.selector.multiply(x, threads)
+        parts = selection_pieces(n, threads)
 
-        def documents(piece: int) -> None:
-            chunk = chunks[piece]
-            squares[piece] = kernels.decode_rows(
-                acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
-                factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
-            )  # fmt: skip
+        def documents(number: int) -> None:
+            part = parts[number]
+            self.selector.select(x[part], multiplied[part], acts[part], indices[part])
+            for piece in range(part.start // CHUNK_ROWS, -(-part.stop // CHUNK_ROWS)):
+                chunk = chunks[piece]
+                squares[piece] = kernels.decode_rows(
+                    acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
+                    factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
+                )  # fmt: skip
 
-        share(documents, len(chunks), threads)
+        share(documents, len(parts), threads)
         fvu = float(squares.sum()) / (n * d_in * self.normaliser)
         return Batch(x, x_norms, gradient, gradient_norms, sums.sum(axis=0), acts, indices, dz, fvu)
 
@@ -159,7 +165,7 @@ class BatchPass:
 
         def documents(piece: int) -> None:
             chunk = chunks[piece]
-            among_dead.select(batch.x[chunk], acts[chunk], indices[chunk], multiplied[chunk])
+            among_dead.select(batch.x[chunk], multiplied[chunk], acts[chunk], indices[chunk])
             indices[chunk] = latents[indices[chunk]]
             squares[piece] = kernels.decode_rows(
                 acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,

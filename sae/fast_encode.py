@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sae.aligned import aligned_copy
 from sae.crew import share
 from sae.encode import FloatArray, IndexArray, Weights
-from sae.selector import BATCH_ROWS, PIECE_ROWS, Selector, has_bfloat16_units
+from sae.selector import BATCH_ROWS, Buffers, Selector, has_bfloat16_units, selection_pieces
 from sae.topk import order_rows
 
 
@@ -25,9 +26,10 @@ class FastEncoder:
     def __init__(self, weights: Weights, screen: bool | None = None, threads: int | None = None) -> None:
         self.weights, self.threads = weights, threads
         use_screen = has_bfloat16_units() if screen is None else screen
-        W_enc = np.ascontiguousarray(weights.W_enc, np.float32)
+        W_enc = aligned_copy(weights.W_enc, np.float32)
         latent_bias = np.ascontiguousarray(weights.latent_bias, np.float32)
         self.selector = Selector(W_enc, latent_bias, weights.k, screen=use_screen)
+        self._buffer = Buffers(np.float32)
 
     def __call__(self, x: npt.ArrayLike) -> tuple[FloatArray, IndexArray]:
         """Latents of raw embeddings ``x`` (n, d_in), as ``sae.encode.encode`` returns them.
@@ -46,21 +48,23 @@ class FastEncoder:
         return top_acts, top_indices
 
     def _encode_batch(self, rows: npt.NDArray[Any], top_acts: FloatArray, top_indices: IndexArray) -> None:
-        weights, scale = self.weights, np.float32(self.weights.scale)
-        x = np.empty(rows.shape, np.float32)
-        parts = [slice(first, first + PIECE_ROWS) for first in range(0, len(rows), PIECE_ROWS)]
+        weights, selector, scale = self.weights, self.selector, np.float32(self.weights.scale)
+        x = self._buffer("x", rows.shape)
+        parts, round_rows = selection_pieces(len(rows), self.threads), selector.rounding(x)
 
         def centre(number: int) -> None:
             part = parts[number]
             np.subtract(rows[part], weights.mean, out=x[part], dtype=np.float32)
             x[part] /= scale
             x[part] -= weights.pre_bias
+            round_rows(part)
 
         share(centre, len(parts), self.threads)
-        self.selector.select_batch(x, top_acts, top_indices, self.threads)
+        multiplied = selector.multiply(x, self.threads)
 
         def finish(number: int) -> None:
             part = parts[number]
+            selector.select(x[part], multiplied[part], top_acts[part], top_indices[part])
             order_rows(top_acts[part], top_indices[part])
             if weights.threshold > 0:
                 top_acts[part][top_acts[part] < np.float32(weights.threshold)] = 0

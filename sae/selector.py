@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +46,6 @@ SCREEN_LATENTS = 576
 PRODUCT_PIECES = 4
 """Latents in a piece in which a batch is multiplied with a screen, and pieces without: each packs its weights once, for
 all documents, and in float32 that is faster the larger it is."""
-PIECE_ROWS = 256
-"""Documents rounded in one piece."""
 SELECTED_ROWS = 128, 512
 """Least and most documents selected from in one piece: the more, the seldomer a row of W_enc is read."""
 BATCH_ROWS = 1024
@@ -64,6 +63,14 @@ class Multiplied:
 
     def __getitem__(self, rows: slice) -> "Multiplied":
         return Multiplied(self.product[rows], self.norms[rows])
+
+
+def selection_pieces(n: int, threads: int | None) -> list[slice]:
+    """Pieces of a batch of n documents to select from, one at least for each thread; no result depends on them."""
+    least, most = SELECTED_ROWS
+    wanted = -(-n // (threads or available_processors()))
+    length = min(most, -(-wanted // least) * least)
+    return [slice(start, min(n, start + length)) for start in range(0, n, length or 1)]
 
 
 def _bfloat16(bits: Array) -> torch.Tensor:
@@ -109,8 +116,18 @@ class Selector:
         """Largest norm of W_enc's rows at the last ``refresh``."""
         return float(self._largest_norms[0])
 
+    def rounding(self, x: Array) -> Callable[[slice], None]:
+        """What rounds rows of a batch ``x`` (n, d_in) for ``multiply``, any rows on any thread."""
+        if not self.screen:
+            return lambda rows: None
+        rounded, norms = self._rounded(x)
+        return lambda rows: kernels.round_rows(x[rows], rounded[rows], norms[rows])
+
+    def _rounded(self, x: Array) -> tuple[Array, Array]:
+        return self._buffer("rounded", x.shape, np.uint16), self._buffer("norms", (len(x), 2), np.float32)
+
     def multiply(self, x: Array, threads: int | None = 1) -> Multiplied:
-        """The product for a batch ``x`` (n, d_in), shared out over threads."""
+        """The product for a batch ``x`` (n, d_in), all of it rounded, shared out over threads."""
         return self._multiply_rounded(x, threads) if self.screen else self._multiply_exactly(x, threads)
 
     def _multiply_exactly(self, x: Array, threads: int | None) -> Multiplied:
@@ -129,33 +146,23 @@ class Selector:
 
     def _multiply_rounded(self, x: Array, threads: int | None) -> Multiplied:
         n, n_latents = len(x), len(self.W_enc)
-        rounded = self._buffer("rounded", x.shape, np.uint16)
+        rounded, norms = self._rounded(x)
+        found = Multiplied(self._buffer("screened", (n, n_latents), np.uint16), norms)
         pieces = -(-n_latents // SCREEN_LATENTS)
-        found = Multiplied(
-            self._buffer("screened", (n, n_latents), np.uint16), self._buffer("norms", (n, 2), np.float32)
-        )
-
-        def round_piece(piece: int) -> None:
-            rows = slice(piece * PIECE_ROWS, (piece + 1) * PIECE_ROWS)
-            kernels.round_rows(x[rows], rounded[rows], found.norms[rows])
 
         def multiply_piece(piece: int) -> None:
             first, last = (n_latents * edge // pieces for edge in (piece, piece + 1))
             weights, out = self.shadow[0][first:last], found.product[:, first:last]
             torch.mm(_bfloat16(rounded), _bfloat16(weights).t(), out=_bfloat16(out))
 
-        share(round_piece, -(-n // PIECE_ROWS), threads)
         share(multiply_piece, pieces, threads)
         return found
 
-    def select(
-        self, x: Array, top_acts: Array, top_indices: Array, multiplied: Multiplied | None = None
-    ) -> None:
+    def select(self, x: Array, multiplied: Multiplied, top_acts: Array, top_indices: Array) -> None:
         """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order.
 
-        ``multiplied``: the part of ``multiply`` that belongs to these rows, where they are part of a batch.
+        ``multiplied``: the part of ``multiply`` that belongs to these rows of a batch.
         """
-        multiplied = multiplied or self.multiply(x)
         if not self.screen:
             self._select_from(multiplied.product, top_acts, top_indices)
             return
@@ -189,25 +196,22 @@ class Selector:
             self._select_from(pre_act, acts, indices)
             top_acts[again], top_indices[again] = acts, indices
 
-    def select_multiplied(
-        self, x: Array, multiplied: Multiplied, top_acts: Array, top_indices: Array, threads: int | None
-    ) -> None:
-        """``select`` for a whole batch, shared out over threads."""
-        least, most = SELECTED_ROWS
-        length = max(least, min(most, -(-len(x) // (threads or available_processors()))))
-
-        def piece(number: int) -> None:
-            rows = slice(number * length, (number + 1) * length)
-            self.select(x[rows], top_acts[rows], top_indices[rows], multiplied[rows])
-
-        share(piece, -(-len(x) // length), threads)
-
     def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
         """The same for any number of rows, shared out over threads (None: all processors)."""
         for start in range(0, len(x), BATCH_ROWS):
-            rows = slice(start, start + BATCH_ROWS)
-            multiplied = self.multiply(x[rows], threads)
-            self.select_multiplied(x[rows], multiplied, top_acts[rows], top_indices[rows], threads)
+            batch = slice(start, start + BATCH_ROWS)
+            self._select_some(x[batch], top_acts[batch], top_indices[batch], threads)
+
+    def _select_some(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None) -> None:
+        parts, round_rows = selection_pieces(len(x), threads), self.rounding(x)
+        share(lambda number: round_rows(parts[number]), len(parts), threads)
+        multiplied = self.multiply(x, threads)
+
+        def piece(number: int) -> None:
+            rows = parts[number]
+            self.select(x[rows], multiplied[rows], top_acts[rows], top_indices[rows])
+
+        share(piece, len(parts), threads)
 
     def _select_from(self, pre_act: Array, top_acts: Array, top_indices: Array) -> None:
         topk.select_rows(pre_act, self.latent_bias, self.k, self.block_length, top_acts, top_indices)

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.cpython.unsafe import numbers
 from numba.extending import intrinsic
 
 from sae.jit import compiled
 
 Array = np.ndarray[Any, Any]
 
+_trailing_zeros: Any = numbers.trailing_zeros
 WORD = 64
 """Numbers compared at once; as many bits has what tells of them."""
 
@@ -51,7 +52,7 @@ def gather_reaching(row: Array, threshold: Any, values: Array, indices: Array) -
     for start in range(0, len(row), WORD):
         bits = reaching(row, start, threshold)
         while bits != np.uint64(0):
-            j = start + np.int64(trailing_zeros(bits))
+            j = start + np.int64(_trailing_zeros(bits))
             values[count] = row[j]
             indices[count] = j
             count += 1

@@ -168,7 +168,7 @@ def test_screen_selects_what_float32_selects(shape, kind):
     for screen in (False, True):
         selector = Selector(parameters.W_enc, parameters.latent_bias, k, screen=screen)
         acts, indices = np.empty((300, k), np.float32), np.empty((300, k), np.int32)
-        selector.select(x, acts, indices)
+        selector.select_batch(x, acts, indices, 1)
         order = np.argsort(indices, axis=1)
         found.append((np.take_along_axis(indices, order, 1), np.take_along_axis(acts, order, 1)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
