@@ -39,6 +39,8 @@ _RULES = """<style>
 [class*="st-key-like-buttons-"] button,[class*="st-key-match-way-"] button{
  min-height:1.6rem;padding:0 .2rem;opacity:.75}
 [class*="st-key-like-buttons-"] button p,[class*="st-key-match-way-"] button p{font-size:.8rem}
+[class*="st-key-like-buttons-"] .stMarkdownColoredText{position:absolute;width:1px;height:1px;overflow:hidden;
+ clip-path:inset(50%);white-space:nowrap}
 [class*="st-key-like-buttons-"] button:is(:hover,:focus-visible),
 [class*="st-key-match-way-"] button:is(:hover,:focus-visible){opacity:1}
 .sx-list,.sx-gone ul{padding-left:1.4rem;font-size:.875rem;line-height:1.45;overflow-wrap:anywhere}

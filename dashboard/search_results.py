@@ -148,11 +148,10 @@ def _like_buttons(place: int, row: int) -> None:
     with st.container(gap=None, width="content", key=f"like-buttons-{place}"):
         for way, icon in (("more", "add"), ("less", "remove")):
             st.button(
-                way,
+                f"{way} :gray[like this]",  # the style sheet keeps the second part for screen readers
                 key=f"{way}-like-{place}",
                 type="tertiary",
                 icon=f":material/{icon}:",
-                help=f"{way.capitalize()} like this: suggests what to move",
                 on_click=_suggest,
                 args=(row, way),
             )

@@ -4,7 +4,8 @@
 
 Makes two stores (272,000 × 1,536 and 20,000 × 384, see ``large_store``; kept in ``--folder``), or takes
 those that are named, serves each, and moves its sliders by keyboard and by mouse. Times are taken inside the page:
-*release* is the event of the key or button let go, *sent* the message that Streamlit's front end then sends, *answered*
+*release* is the event of the key or button let go, *sent* the message that Streamlit's front end sends (a key's may go
+before the key is let go: below zero), *answered*
 the first message back, *painted* the frame after the first result that differs, *settled* the frame after the last
 change within half a second.
 """
@@ -30,7 +31,7 @@ WATCH = """() => {
     const send = WebSocket.prototype.send
     const seen = window.seen = {}
     WebSocket.prototype.send = function (data) {
-        if (seen.release && !seen.sent) seen.sent = performance.now()
+        if (window.before !== undefined && !seen.sent) seen.sent = performance.now()
         if (!this.watched) {
             this.watched = true
             this.addEventListener('message', () => {
