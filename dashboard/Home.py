@@ -8,7 +8,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:  # `streamlit run` puts only this file's folder there
     sys.path.insert(0, _ROOT)
 
-import dashboard.memory  # noqa: E402, F401, I001 - before anything that brings Arrow along
+from dashboard import memory  # noqa: E402, I001 - before anything that brings Arrow along
 import streamlit as st  # noqa: E402
 
 from dashboard import arrival, frame, state  # noqa: E402
@@ -24,6 +24,7 @@ PAGES = [
 ]
 page = st.navigation(PAGES, position="top")
 
+memory.forget_widgets()
 with frame.calm():
     state.follow_build()
     state.read_address()

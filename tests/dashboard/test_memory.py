@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.dashboard.search_app import Open, page, top
+
+__all__ = ["page"]  # a fixture
 ROOT = Path(__file__).parent.parent.parent
 _THREADS = """
 import dashboard.Home  # as Streamlit starts it
@@ -45,3 +48,22 @@ def test_threads_share_few_heaps(tiny_store: Path, tmp_path: Path) -> None:
     pool, arenas = done.stdout.split()
     assert pool == "system"
     assert int(arenas) <= 4
+
+
+def test_what_a_session_no_longer_shows_is_forgotten(page: Open) -> None:
+    app = page()
+    for query in (
+        "training neural networks",
+        "bread and fermentation",
+        "a midfield pass",
+        "damages for delay",
+    ):
+        app.text_input[0].set_value(query).run()
+    described = app._session_state._state._new_widget_state.widget_metadata
+    sliders = [name for name in described if "-slider-" in name]
+    # Those of this run, and of the one before, which go at the start of the next.
+    assert len(app.select_slider) <= len(sliders) <= 2 * 3
+    slider = app.select_slider[0]
+    slider.set_value(top(slider)).run()
+    app.run()
+    assert app.select_slider[0].value == top(slider)
