@@ -5,8 +5,8 @@ import streamlit as st
 
 from dashboard import chips, data, search_choices
 from dashboard.family_files import family_graphml, family_json
+from dashboard.family_node import Node
 from dashboard.family_svg import family_svg
-from dashboard.graph import Node
 
 
 def family_actions(

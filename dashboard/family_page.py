@@ -9,7 +9,8 @@ import streamlit as st
 
 from dashboard import chips, family_tabs, page_script, state, structure_data, treemap
 from dashboard.family_actions import family_actions
-from dashboard.graph import Node, family_graph, graph_height
+from dashboard.family_node import Node
+from dashboard.graph import family_graph, graph_height
 from dashboard.text import plain_text, safe_text
 
 _MAPPED_FROM = 20  # features: below that a graph says all that a map would

@@ -1,31 +1,33 @@
 """A family's graph as an SVG file for a paper: light, self-contained, its texts plain."""
 
+import math
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from dashboard.charts import MUTED
-from dashboard.graph import Node, score_colour
+from dashboard.family_labels import Writing, bounds, ring_labels
+from dashboard.family_node import Node, in_rings, radius_of, score_colour
 from dashboard.text import plain_text
 
-_MARGIN = 150.0  # labels reach beyond the outermost features
-_INK = "#1b2529"
+_MARGIN = 130.0  # level labels reach beyond the outermost features
+_INK, _FONT = "#1b2529", 15
 
 
 def family_svg(nodes: Sequence[Node]) -> bytes:
     """Features where the page draws them: size = density, colour = score, arrows from general to specific."""
     place = {node.feature_id: node for node in nodes}
-    left, top = (min(getattr(node, axis) for node in nodes) - _MARGIN for axis in "xy")
-    wide, high = (
-        max(getattr(node, axis) for node in nodes) - start + _MARGIN
-        for axis, start in (("x", left), ("y", top))
-    )
+    rings = in_rings(nodes)
+    labels = ring_labels(nodes, _FONT) if rings else []
+    left, top, right, bottom = bounds(nodes, labels, _FONT)
+    margin = 0.0 if rings else _MARGIN
+    box = (left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin)
     root = ElementTree.Element(
         "svg",
         {
             "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"{left:.0f} {top:.0f} {wide:.0f} {high:.0f}",
+            "viewBox": " ".join(f"{value:.0f}" for value in box),
             "font-family": "system-ui, sans-serif",
-            "font-size": "15",
+            "font-size": str(_FONT),
         },
     )
     marker = ElementTree.SubElement(
@@ -41,30 +43,49 @@ def family_svg(nodes: Sequence[Node]) -> bytes:
     for node in nodes:
         group = ElementTree.SubElement(root, "g")
         colour = score_colour(node.score)
-        circle = {"cx": f"{node.x:.1f}", "cy": f"{node.y:.1f}", "r": f"{_radius(node):.1f}", "stroke": colour}
+        circle = {
+            "cx": f"{node.x:.1f}",
+            "cy": f"{node.y:.1f}",
+            "r": f"{radius_of(node):.1f}",
+            "stroke": colour,
+        }
         circle["fill"] = "#ffffff" if node.score is None else colour
         ElementTree.SubElement(group, "circle", circle)
         name = plain_text(node.label, 160) or f"feature {node.feature_id}"
         ElementTree.SubElement(group, "title").text = name
-        text = {
-            "x": circle["cx"],
-            "y": f"{node.y + _radius(node) + 17:.1f}",
-            "text-anchor": "middle",
-            "fill": _INK,
-        }
-        ElementTree.SubElement(group, "text", text).text = plain_text(node.label, 28) or name
+        if not rings:
+            text = {
+                "x": circle["cx"],
+                "y": f"{node.y + radius_of(node) + 17:.1f}",
+                "text-anchor": "middle",
+                "fill": _INK,
+            }
+            ElementTree.SubElement(group, "text", text).text = plain_text(node.label, 28) or name
+    for label in labels:
+        _along_its_ray(root, label)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _radius(node: Node) -> float:
-    return 6 + 42 * max(node.density, 0) ** 0.5
+def _along_its_ray(root: ElementTree.Element, label: Writing) -> None:
+    x, y = f"{label.x:.1f}", f"{label.y:.1f}"
+    text = {"x": x, "y": y, "dominant-baseline": "central", "fill": _INK, "stroke": "#ffffff", "stroke-width": "4",
+            "paint-order": "stroke", "stroke-linejoin": "round"}  # fmt: skip
+    if label.turn is None:
+        text["text-anchor"] = "middle"
+    else:
+        degrees = math.degrees(label.turn) + 180 * label.flipped
+        text |= {
+            "text-anchor": "end" if label.flipped else "start",
+            "transform": f"rotate({degrees:.1f} {x} {y})",
+        }
+    ElementTree.SubElement(root, "text", text).text = label.text
 
 
 def _arrow(root: ElementTree.Element, start: Node, end: Node) -> None:
     """From the centre of one feature to the edge of the other."""
     across, down = end.x - start.x, end.y - start.y
     length = max((across**2 + down**2) ** 0.5, 1e-6)
-    share = max(0.0, 1 - (_radius(end) + 2) / length)
+    share = max(0.0, 1 - (radius_of(end) + 2) / length)
     ElementTree.SubElement(
         root,
         "line",

@@ -1,11 +1,13 @@
 """The graph of a family in Chromium: hostile labels act nowhere, nothing is fetched, the keyboard is enough."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from dashboard.graph import Node, family_graph
+from dashboard.family_node import Node
+from dashboard.graph import family_graph
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -68,6 +70,23 @@ def test_the_keyboard_leads_to_a_features_page(blank_page: OpenPage) -> None:
     canvas.press("ArrowDown")  # the one beside it
     canvas.press("Enter")
     page.wait_for_function("location.hash === '#feature=11'", timeout=5000)
+
+
+@pytest.mark.parametrize("width", [800, 390])
+def test_rings_are_shown_whole_with_their_labels(blank_page: OpenPage, width: int) -> None:
+    around = [(200 * math.cos(0.2 * i), 200 * math.sin(0.2 * i)) for i in range(30)]
+    nodes = [Node(7, "parent", 0, 0, 0.1, 0.8)]
+    nodes += [Node(10 + i, HOSTILE[i % 3], x, y, 0.01, 0.5, 7, 0.5) for i, (x, y) in enumerate(around)]
+    page, seen = blank_page(family_graph(nodes, "features?feature="))
+    page.set_viewport_size({"width": width, "height": 640})
+    inner = page.frames[-1]
+    inner.wait_for_function("here().labels.length > 20 && narrow === (box.clientWidth < 500)")
+    corners = inner.evaluate("[[0, 1], [2, 3]].map(([x, y]) => network.canvasToDOM("
+                             "{x: here().bounds[x], y: here().bounds[y]}))")  # fmt: skip
+    size = inner.evaluate("[box.clientWidth, box.clientHeight]")
+    assert all(-1 <= corner["x"] <= size[0] + 1 for corner in corners)
+    assert all(-1 <= corner["y"] <= size[1] + 1 for corner in corners)
+    assert seen == []
 
 
 def test_five_hundred_features_open_and_ask_nobody(blank_page: OpenPage) -> None:

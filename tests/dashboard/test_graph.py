@@ -12,8 +12,9 @@ import pytest
 
 from dashboard import family_charts, graph, splitting_charts, treemap
 from dashboard.family_files import family_graphml, family_json
+from dashboard.family_node import Node, score_colour
 from dashboard.family_svg import family_svg
-from dashboard.graph import Node, family_graph, graph_height, score_colour
+from dashboard.graph import family_graph, graph_height
 
 HOSTILE = [
     "<script>alert(1)</script>",

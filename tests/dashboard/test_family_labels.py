@@ -1,0 +1,75 @@
+"""Labels around a family drawn in rings: free of each other and of circles, upright, plain."""
+
+import numpy as np
+import pytest
+
+from dashboard.family_labels import Writing, bounds, font_size, ring_labels
+from dashboard.family_node import Node, radius_of
+from dashboard.family_svg import family_svg
+from sae.families import Family
+from sae.layout import family_layout
+
+LETTER = 0.5  # narrower than assumed: what is drawn may be a little shorter, not longer
+
+
+def rings(n_first: int, n_below: int, label: str = "variational autoencoders; images") -> list[Node]:
+    """A parent with ``n_first`` children, each with ``n_below`` of its own."""
+    features, parents, depths = [0], [-1], [0]
+    for _ in range(n_first):
+        one = len(features)
+        features += range(one, one + 1 + n_below)
+        parents += [0, *[one] * n_below]
+        depths += [1, *[2] * n_below]
+    family = Family(np.array(features), np.array(parents), np.array(depths), 1)
+    x, y = family_layout(family)
+    return [
+        Node(i, label, float(x[i]), float(y[i]), 0.1 / (1 + i), 0.5, None if parents[i] < 0 else parents[i])
+        for i in features
+    ]
+
+
+def points(label: Writing, font: float) -> np.ndarray:
+    """Along the middle of a label, (m, 2)."""
+    assert label.turn is not None
+    along = np.arange(0, len(label.text) * LETTER * font, font / 4)[:, None]
+    return np.array([label.x, label.y]) + along * np.array([np.cos(label.turn), np.sin(label.turn)])
+
+
+@pytest.mark.parametrize("shape", [(16, 0), (24, 1), (8, 4), (60, 0), (20, 24)])
+@pytest.mark.parametrize("across", [520, 330])
+def test_labels_lie_on_no_circle_and_on_no_other_label(shape: tuple[int, int], across: int) -> None:
+    nodes = rings(*shape)
+    font = font_size(nodes, across)
+    found = ring_labels(nodes, font)
+    assert found[0].turn is None
+    assert len(found) > min(len(nodes), 40) / 2
+    around = [points(label, font) for label in found[1:]]
+    for label, own in zip(found[1:], around, strict=True):
+        for node in nodes:
+            if node.feature_id != label.feature_id:
+                distance = np.hypot(*(own - (node.x, node.y)).T).min()
+                assert distance > radius_of(node), (label, node)
+    for i, one in enumerate(around):
+        for other in around[:i]:
+            assert np.hypot(*(one[:, None] - other).transpose(2, 0, 1)).min() > 0.8 * font
+
+
+def test_labels_lie_inside_their_bounds_and_none_stands_on_its_head() -> None:
+    nodes = rings(24, 1)
+    font = font_size(nodes, 520)
+    found = ring_labels(nodes, font)
+    left, top, right, bottom = bounds(nodes, found, font)
+    for label in found[1:]:
+        assert label.turn is not None
+        assert np.cos(label.turn + np.pi * label.flipped) > -1e-6
+        x, y = points(label, font).T
+        assert left < x.min() <= x.max() < right
+        assert top < y.min() <= y.max() < bottom
+
+
+def test_hostile_labels_are_short_and_plain_in_the_svg() -> None:
+    content = family_svg(rings(20, 0, "<script>\u202e" + "x" * 10_000)).decode()
+    assert "<script" not in content
+    assert "\u202e" not in content
+    assert "x" * 200 not in content
+    assert content.count("rotate(") == 20
