@@ -3,8 +3,6 @@
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +19,7 @@ from sae.manifest import file_sha256
 from sae.schema import MANIFEST
 from sae.store import open_store
 from tests.sae import hostile
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.sae.opening import leave_no_room, opened_at_once
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +81,7 @@ def test_an_unpacked_build_that_lost_a_file_is_unpacked_again(whole: Path, cache
 
 
 def test_many_processes_at_once(whole: Path, cache: Path) -> None:
-    code = f"from sae.store import open_store; print(open_store({str(whole)!r}).path)"
-    runs = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    assert len({run.communicate(timeout=600)[0] for run in runs}) == 1
-    assert [run.returncode for run in runs] == [0] * 4
+    opened_at_once(whole, 3)
     assert len(left_in(cache)) == 1
 
 
@@ -233,6 +224,6 @@ def test_a_missing_bundle(tmp_path: Path) -> None:
 
 
 def test_no_room(whole: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    leave_no_room(monkeypatch)
     with pytest.raises(UserError, match=bundles.CACHE_VARIABLE):
         open_store(whole)

@@ -1,8 +1,5 @@
 """Stores at addresses: fetched once, resumed, checked; a server that lies or dies costs a sentence."""
 
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +17,8 @@ from sae.manifest import file_sha256
 from sae.store import open_store
 from tests.sae import hostile
 from tests.sae.address_server import Server, serving
+from tests.sae.opening import leave_no_room, opened_at_once
 
-ROOT = Path(__file__).parent.parent.parent
 ONE_FILE = f"{hostile.CORPUS}/{schema.EMBEDDINGS}"
 
 
@@ -202,17 +199,11 @@ def test_checksums_in_addresses(server: Server, published: Path) -> None:
 
 
 def test_processes_share_one_fetch(server: Server, tmp_path: Path) -> None:
-    code = f"from sae.store import open_store; print(open_store({server.url!r}).path)"
-    runs = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    assert len({run.communicate(timeout=600)[0] for run in runs}) == 1
-    assert [run.returncode for run in runs] == [0] * 3
+    opened_at_once(server.url, 3)
     assert len([path for path, _ in server.asked if path.endswith(ONE_FILE)]) == 1
 
 
 def test_a_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    leave_no_room(monkeypatch)
     with pytest.raises(UserError, match=CACHE_VARIABLE):
         open_store(server.url)
