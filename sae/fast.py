@@ -28,7 +28,7 @@ from sae.stepper import ADAM_BETAS, ADAM_EPSILON, CLIP_EPSILON, State, StepRepor
 
 Array = npt.NDArray[Any]
 
-LATENT_PIECES = 16
+LATENT_PIECES = 8
 """Pieces into which the latents are divided, by equal work."""
 BOUND_ROUNDING = 1.001
 """Allows for rounding in the bound of the gradient's norm."""

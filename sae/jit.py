@@ -1,6 +1,9 @@
 """How numba compiles the kernels of this package; imported before any of them is compiled."""
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
@@ -25,11 +28,21 @@ _compile = numba.njit(
 )
 
 
+@cache
+def _stamp() -> str:
+    """Changes with any file of this package that has to do with compiled code."""
+    texts = (path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(
+        b"".join(text for text in texts if b"sae.jit" in text or b"numba" in text)
+    ).hexdigest()
+
+
 def compiled(function: Kernel) -> Kernel:
     """Decorator of a kernel. It runs on the calling thread and lets other threads run Python meanwhile.
 
-    The compiled code is cached beside the source and made anew when its own file changes; after changing a
-    kernel that another file calls, touch that file too.
+    The compiled code is cached beside the source, and made anew when a kernel in any file changes: those of one file
+    are compiled into those of another that calls them, while numba by itself asks only for a kernel's own file.
     """
     kernel: Any = _compile(function)
+    kernel._cache._cache_file._source_stamp = _stamp()
     return cast(Kernel, kernel)

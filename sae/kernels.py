@@ -51,6 +51,16 @@ def round_rows(x: Array, rounded: Array, norms: Array) -> None:
 
 
 @compiled
+def largest_norms(norms: Array, largest: Array) -> None:
+    """Column maxima of ``norms`` (n, 2), none negative, into ``largest`` (2,)."""
+    first, second = norms.dtype.type(0), norms.dtype.type(0)
+    for j in range(norms.shape[0]):
+        first = max(first, norms[j, 0])
+        second = max(second, norms[j, 1])
+    largest[0], largest[1] = first, second
+
+
+@compiled
 def prepare_rows(
     rows: Array,
     mean: Array,

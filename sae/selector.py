@@ -109,7 +109,7 @@ class Selector:
 
     def refresh(self) -> None:
         """Take note of changed norms in the shadow; before the pieces of a batch."""
-        self._largest_norms = self.shadow[1].max(axis=0)
+        kernels.largest_norms(self.shadow[1], self._largest_norms)
 
     @property
     def largest_norm(self) -> float:
