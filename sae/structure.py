@@ -197,13 +197,15 @@ class Projection:
     """Documents of a family in the plane of its first two principal components.
 
     documents int64 (m,); points float32 (m, 2); activations float32 (m,), mean over the family's active
-    features; explained float32 (2,), share of the variance along each component.
+    features; explained float32 (2,), share of the variance along each component; n_documents of the family, of
+    which these are a sample.
     """
 
     documents: np.ndarray
     points: np.ndarray
     activations: np.ndarray
     explained: np.ndarray
+    n_documents: int
 
 
 def family_projection(
@@ -218,9 +220,8 @@ def family_projection(
     documents = np.flatnonzero(np.diff(part.indptr))
     part = part[documents].astype(np.float64)
     if len(documents) < 3:
-        return Projection(
-            documents, *(np.zeros(s, np.float32) for s in ((len(documents), 2), len(documents), 2))
-        )
+        nowhere, no_axes = np.zeros((len(documents), 2), np.float32), np.zeros(2, np.float32)
+        return Projection(documents, nowhere, nowhere[:, 0], no_axes, len(documents))
     mean = np.asarray(part.mean(axis=0)).ravel()
     covariance = (part.T @ part).toarray() / len(documents) - np.outer(mean, mean)
     values, vectors = np.linalg.eigh(covariance)
@@ -234,5 +235,9 @@ def family_projection(
     active = np.asarray(sample.sum(axis=1)).ravel() / np.diff(sample.indptr)
     explained = np.maximum(values[::-1][:2], 0) / max(float(values.clip(0).sum()), 1e-30)
     return Projection(
-        documents[shown], points.astype(np.float32), active.astype(np.float32), explained.astype(np.float32)
+        documents[shown],
+        points.astype(np.float32),
+        active.astype(np.float32),
+        explained.astype(np.float32),
+        len(documents),
     )

@@ -78,6 +78,7 @@ def test_projection_is_the_pca_of_the_family_alone() -> None:
     dense = np.where(rng.random((300, 30)) < 0.1, rng.random((300, 30)), 0).astype(np.float32)
     family = star(3, 7, 8, 20, 21)
     found = family_projection(sp.csc_matrix(dense), family, n_documents_shown=50)
+    assert found.n_documents == ((dense[:, family.features] > 0).any(axis=1)).sum()
     part = dense[:, family.features]
     active = part.any(axis=1)
     centred = part[active] - part[active].mean(axis=0)
