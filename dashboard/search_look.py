@@ -61,11 +61,10 @@ _RULES = """<style>
  .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child>*>*{display:contents}
  .st-key-panel{order:-1}
  .st-key-panel-more{order:1}
- [data-testid="stLayoutWrapper"]:has(>[class*="st-key-late-"]),.st-key-all-wide{display:none}
+ .st-key-all-wide{display:none}
  .st-key-all-narrow{display:flex}
- .st-key-examples button:nth-of-type(n+2),body:has(.st-key-edited) .st-key-examples,
- [data-testid="stLayoutWrapper"]:has(>.st-key-fidelity),
- .st-key-edited [data-testid="stLayoutWrapper"]:has(>.st-key-how){display:none}
+ .st-key-examples button:nth-of-type(n+2),
+ [data-testid="stLayoutWrapper"]:has(>.st-key-fidelity){display:none}
  .st-key-heading-of-results{row-gap:.1rem}
  .st-key-compare{display:none}
  [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}

@@ -40,17 +40,14 @@ def colours(asked: Asked) -> dict[int, str]:
 
 def panel(table: pd.DataFrame, asked: Asked) -> None:
     """Everything at the right of the results."""
-    # The key tells the style sheet whether something is edited: a narrow screen then shows less, and results sooner.
-    with (
-        st.container(key="panel"),
-        st.container(key="edited" if asked.edits or asked.changed else "unedited"),
-    ):
+    shown = colours(asked)
+    late = _late(asked, shown)
+    _narrow(late, edited=bool(asked.edits) or asked.changed)
+    with st.container(key="panel"):
         _heading(asked)
-        shown = colours(asked)
         entries = search_swap.menu_entries(asked)
-        late = _late(asked, shown)
         for feature_id, colour in shown.items():
-            with st.container(key=f"{'late' if feature_id in late else 'early'}-{feature_id}"):
+            with st.container(key=f"slot-{feature_id}"):
                 row, value = feature_row(table, feature_id), asked.edits.get(feature_id)
                 own = asked.latents.get(feature_id, 0.0)
                 sliders.slider_row(row, own, value, colour, entries(feature_id))
@@ -65,6 +62,17 @@ def panel(table: pd.DataFrame, asked: Asked) -> None:
         _side_effects(table, asked)
         _ways()
         save_box(table, asked)
+
+
+def _narrow(late: Collection[int], edited: bool) -> None:
+    """What a narrow screen leaves out, more once something is edited, so that results come sooner.
+
+    As rules, not as names of containers: one of another name is drawn anew, and a slider in it loses the focus.
+    """
+    hidden = [f'[data-testid="stLayoutWrapper"]:has(>.st-key-slot-{f})' for f in late]
+    if edited:
+        hidden += [".st-key-examples", '[data-testid="stLayoutWrapper"]:has(>.st-key-how)']
+    st.html(f"<style>@media (max-width:640px){{{','.join(hidden) or '.sx-none'}{{display:none}}}}</style>")
 
 
 def _late(asked: Asked, shown: Collection[int]) -> set[int]:

@@ -24,6 +24,9 @@ def test_less_of_something_by_keyboard_and_back(open_tab: OpenTab) -> None:
     plain = tab.titles()
     push(tab, "Home")
     assert tab.titles() != plain
+    assert tab.page.locator(SLIDER).first.evaluate("e => e === document.activeElement"), (
+        "the hand lost its slider"
+    )
     assert tab.page.get_by_text("of the first 10 kept").count() > 0
     tab.page.locator("[class*=st-key-reset-] button:enabled:visible").nth(1).click()
     tab.page.wait_for_function("!/[?&]e=/.test(location.search)", timeout=30_000)
