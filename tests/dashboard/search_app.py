@@ -24,11 +24,18 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture
 def page(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Open the dashboard, on another store or with an address where given."""
+    """Open the search page, on another store or with an address where given."""
+    return opener(tiny_store, monkeypatch)
 
-    def run(store: Path = tiny_store, **link: str) -> AppTest:
+
+def opener(usual: Path, monkeypatch: pytest.MonkeyPatch, view: str = "") -> Open:
+    """A function that opens a page of the dashboard, the search where no view is named."""
+
+    def run(store: Path = usual, **link: str) -> AppTest:
         monkeypatch.setenv("ARTIFACTS", str(store))
         app = AppTest.from_file(HOME, default_timeout=60)
+        if view:
+            app.switch_page(f"views/{view}.py")
         for name, value in link.items():
             app.query_params[name] = value
         app.run()

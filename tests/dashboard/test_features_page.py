@@ -1,7 +1,6 @@
 """The features page and the page of each feature, run headless against the tiny store."""
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import chips
@@ -19,38 +17,13 @@ from sae import schema
 from sae.arrays import write_table
 from sae.manifest import file_sha256
 from sae.store import SAE, open_store
-from tests.dashboard.search_app import build_of, edit_manifest
-
-ROOT = Path(__file__).parent.parent.parent
-HOME = str(ROOT / "dashboard" / "Home.py")
-CORPUS = "planted"
-
-Open = Callable[..., AppTest]
-
-
-@pytest.fixture(autouse=True)
-def fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
+from tests.dashboard.search_app import CORPUS, Open, build_of, edit_manifest, opener
 
 
 @pytest.fixture
 def page(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the features page, on another store or with an address where given."""
-
-    def run(store: Path = tiny_store, **link: str) -> AppTest:
-        monkeypatch.setenv("ARTIFACTS", str(store))
-        app = AppTest.from_file(HOME, default_timeout=60)
-        app.run()
-        app.switch_page("views/features.py")
-        for name, value in link.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception, [e.value for e in app.exception]
-        return app
-
-    return run
+    return opener(tiny_store, monkeypatch, "features")
 
 
 @pytest.fixture
