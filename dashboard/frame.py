@@ -11,6 +11,11 @@ from dashboard.text import plain_text, safe_text
 from sae.errors import UserError
 
 _LONGEST_TITLE = 20  # characters; a longer one is cut by its box, so the name stands there instead
+# Streamlit's own button above a table saves its texts as they are, a spreadsheet's formulas among them; the button
+# below each table does not (dashboard.tables).
+_NO_RAW_CSV = (
+    '<style>[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]){display:none}</style>'
+)
 _COMMAND = re.compile(r"[\w =./-]{1,80}")
 
 
@@ -40,6 +45,7 @@ def _with_commands(sentence: str) -> str:
 
 def header(title: str, sentence: str) -> None:
     """A page's title and the sentence under it at the left, the corpus and SAE switches at the right."""
+    st.html(_NO_RAW_CSV)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         st.title(title, anchor=False)

@@ -78,3 +78,15 @@ def test_enter_in_the_graph_opens_the_page_without_loading_anew(open_tab: OpenTa
     page.wait_for_url("**/families?*")
     page.wait_for_function(f"{title} === 'Families'")
     assert page.evaluate("window.stayed === true")
+
+
+def test_tables_are_saved_by_our_own_button_alone(open_tab: OpenTab) -> None:
+    """Streamlit's writes texts as they are, formulas of a spreadsheet among them."""
+    page = open_tab(PLACE, height=1800).page
+    features(page)
+    page.locator(".st-key-linked [data-testid=stDataFrame]").hover()
+    toolbar = page.locator(".st-key-linked [data-testid=stElementToolbar]")
+    toolbar.get_by_label("Search").first.wait_for()
+    raw = toolbar.locator("[aria-label^='Download as CSV']")
+    assert raw.count() == 1
+    assert not raw.is_visible()
