@@ -34,11 +34,10 @@ def steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
     _charts(drawn, edit, [_NAMES[name] for name in methods], f"{corpus_name}-{sae_name}-steering")
     with st.expander("The same as a table"):
         st.dataframe(
-            _wide(named(here)), hide_index=True,
-            column_config={"method": "Way of steering", "measure": "Told right"}
-            | {f"{f:.2f}": st.column_config.NumberColumn(format="%.0f %%") for f in here["fidelity"].unique()},
+            wide(named(here)), hide_index=True,
+            column_config={"method": "Way of steering", "measure": "Told right"},
         )  # fmt: skip
-        st.caption("A column for each fidelity; shares of queries.")
+        st.caption("A column for each fidelity; percent of queries, in brackets the 95 % interval.")
     download_table(
         _for_file(steering),
         f"{corpus_name}-{sae_name}-steering",
@@ -133,14 +132,23 @@ def _answers(rows: list[dict[str, str]]) -> str:
     )
 
 
-def _wide(here: pd.DataFrame) -> pd.DataFrame:
-    """A row for each way and what was told, a column for each fidelity, in percent."""
+def wide(here: pd.DataFrame) -> pd.DataFrame:
+    """A row for each way and what was told, a column for each fidelity: ``97 (94–99)`` in percent, or a dash where
+    too few trials say it."""
     told = here[here["measure"].isin(["up", "down", "both"])]
-    wide = told.pivot_table(index=["method", "measure"], columns="fidelity", values="value", sort=False)
-    wide = (100 * wide[sorted(wide.columns, reverse=True)]).reset_index()
-    wide["measure"] = wide["measure"].map(MEASURES)
-    wide.columns = [c if isinstance(c, str) else f"{c:.2f}" for c in wide.columns]
-    return wide
+    said = [
+        f"{100 * value:.0f} ({100 * low:.0f}–{100 * high:.0f})" if n >= evaluation_words.FEWEST else "–"
+        for value, low, high, n in told[["value", "low", "high", "n"]].itertuples(index=False)
+    ]
+    table = told.assign(said=said).pivot_table(
+        index=["method", "measure"], columns="fidelity", values="said", aggfunc="first"
+    )
+    order = told[["method", "measure"]].drop_duplicates()
+    table = table.reindex(pd.MultiIndex.from_frame(order)).fillna("–")
+    table = table[sorted(table.columns, reverse=True)].reset_index()
+    table["measure"] = table["measure"].map(MEASURES)
+    table.columns = [c if isinstance(c, str) else f"{c:.2f}" for c in table.columns]
+    return table
 
 
 def _for_file(steering: pd.DataFrame) -> pd.DataFrame:

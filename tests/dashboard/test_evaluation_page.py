@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import evaluation_charts, evaluation_steering, evaluation_words, papers_steering
 from dashboard.charts import ACCENT, MUTED
-from dashboard.evaluation_data import METHODS
+from dashboard.evaluation_data import MEASURES, METHODS
 from dashboard.training_charts import THEIRS
 from sae import schema
 from sae.evaluation_store import Evaluation
@@ -101,6 +101,16 @@ def test_the_file_says_in_words_what_it_holds(steering: pd.DataFrame) -> None:
         papers_steering.STEERED,
         papers_steering.REWRITTEN,
     }
+
+
+def test_the_table_tells_every_share_with_its_interval(steering: pd.DataFrame) -> None:
+    here = steering[(steering["edit"] == "both") & (steering["judge"] == "local")]
+    shown = evaluation_steering.wide(evaluation_steering.named(here)).set_index(["method", "measure"])
+    assert len(shown.columns) == here["fidelity"].nunique()
+    one = here[(here["method"] == "feature") & (here["measure"] == "up") & (here["fidelity"] == 0.75)].iloc[0]
+    low, value, high = (100 * one[name] for name in ("low", "value", "high"))
+    told = shown.loc[("feature", MEASURES["up"]), "0.75"]
+    assert told == (f"{value:.0f} ({low:.0f}–{high:.0f})" if one["n"] >= evaluation_words.FEWEST else "–")
 
 
 def test_cells_of_the_contour_leave_no_gap() -> None:
