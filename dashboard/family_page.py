@@ -11,6 +11,7 @@ from dashboard import chips, family_tabs, page_script, state, structure_data, tr
 from dashboard.family_actions import family_actions
 from dashboard.family_node import Node
 from dashboard.graph import family_graph, graph_height
+from dashboard.row_table import chosen_mark
 from dashboard.text import plain_text, safe_text
 
 _MAPPED_FROM = 20  # features: below that a graph says all that a map would
@@ -119,19 +120,15 @@ def _drawn_as() -> str:
 
 def _map(tree: pd.DataFrame, stem: str) -> None:
     shown = tree.assign(pearson=tree["pearson_random"])
-    with st.container(gap=None):
-        event: Any = st.altair_chart(
-            treemap.family_tiles(shown[["feature_id", "label", "depth", "n_active", "pearson"]]),
-            theme="streamlit",
-            on_select="rerun",
-            selection_mode="feature",
-            key=f"{stem}-map",
-            alt=f"Map of the {len(tree) - 1} features below {plain_text(tree['label'].iloc[0], 60)}",
-        )
-        page_script.save_buttons(f"{stem}-map")
-    if picked := event.selection.get("feature"):
-        parameters = state.feature_parameters(int(picked[0]["feature_id"]))
-        st.switch_page(chips.FEATURES_PAGE, query_params=parameters)
+    event = page_script.choosable_chart(
+        treemap.family_tiles(shown[["feature_id", "label", "depth", "n_active", "pearson"]]),
+        f"Map of the {len(tree) - 1} features below {plain_text(tree['label'].iloc[0], 60)}",
+        f"{stem}-map",
+        selection="feature",
+        key=f"{stem}-map",
+    )
+    if (picked := chosen_mark(event, "feature", "feature_id")) is not None:
+        st.switch_page(chips.FEATURES_PAGE, query_params=state.feature_parameters(picked))
     st.caption(
         "Every feature below the parent; area: documents, side by side what lies below the same feature. "
         "Colour: how well the label predicts (Pearson, random negatives). Click one for its page."

@@ -175,6 +175,16 @@ def saved_chart(chart: Any, alt_text: str, name: str, key: str = "") -> None:
         save_buttons(name, key)
 
 
+def choosable_chart(chart: Any, alt_text: str, name: str, *, selection: str, key: str) -> Any:
+    """The same of a chart whose marks can be chosen; returns Streamlit's event of the named selection."""
+    with st.container(gap=None):
+        event = st.altair_chart(
+            chart, theme="streamlit", on_select="rerun", selection_mode=selection, key=key, alt=alt_text
+        )
+        save_buttons(name)
+    return event
+
+
 def save_buttons(name: str, key: str = "") -> None:
     """Buttons that save the one chart in the same container as ``name``.svg or .png, with the legend ``key``."""
     title = html_text(name, 120)

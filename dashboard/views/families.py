@@ -1,5 +1,7 @@
 """All families of an SAE as a map and a table; one of them in detail (``?family=…``); what was measured."""
 
+import time
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +12,9 @@ from dashboard.family_search import searched
 from dashboard.row_table import chosen_mark, chosen_row, row_table
 from dashboard.text import plain_text, safe_text
 
+_TURN = (
+    0.02  # seconds for the thread that sends: what comes next would keep Python to itself for half a second
+)
 _MAPPED = 60  # families in the map: the ones with most documents
 
 
@@ -44,6 +49,7 @@ def view() -> None:
     with detail:
         st.divider()
         rest = family_page(corpus_name, sae_name, family)
+    time.sleep(_TURN)
     with overview:
         _overview(table, f"{corpus_name}-{sae_name}")
     rest()
@@ -82,16 +88,13 @@ def _overview(table: pd.DataFrame, key: str) -> None:
     by_map, by_table = st.tabs([f"Map of {len(table):,} famil{'y' if len(table) == 1 else 'ies'}", "Table"])
     with by_map:
         mapped = table.nlargest(_MAPPED, "n_documents")
-        with st.container(gap=None):
-            st.altair_chart(
-                treemap.family_map(mapped[["family_id", "label", "size", "n_documents", "pearson"]]),
-                theme="streamlit",
-                on_select="rerun",
-                selection_mode="family",
-                key=f"families-map-{key}",
-                alt=f"Map of {len(mapped)} families; area: documents, colour: score. The table holds the same.",
-            )
-            page_script.save_buttons(f"{key}-families")
+        page_script.choosable_chart(
+            treemap.family_map(mapped[["family_id", "label", "size", "n_documents", "pearson"]]),
+            f"Map of {len(mapped)} families; area: documents, colour: score. The table holds the same.",
+            f"{key}-families",
+            selection="family",
+            key=f"families-map-{key}",
+        )
         more = f", the {_MAPPED} with most documents" if len(table) > _MAPPED else ""
         st.caption(
             f"Area: documents{more}. Colour: how well the family's label predicts (Pearson, random negatives). "
