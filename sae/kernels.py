@@ -5,17 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from sae.bits import rounded_bits, widened
 from sae.jit import compiled
 from sae.row_kernels import add_rows, dots
 
 Array = np.ndarray[Any, Any]
-
-
-@compiled
-def bfloat16_bits(bits: Any) -> Any:
-    """Bits of the bfloat16 number nearest to the float32 number with ``bits``; ties to even."""
-    upper = np.uint32(16)
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> upper) & np.uint32(1))) >> upper)
 
 
 @compiled
@@ -26,14 +20,10 @@ def round_row(row: Array, bits: Array, rounded: Array) -> tuple[Any, Any]:
     """
     squares = np.float32(0)
     lost = np.float32(0)
-    kept = np.empty(len(row), np.uint32)
-    numbers = kept.view(np.float32)
     for c in range(len(row)):
-        rounded[c] = bfloat16_bits(bits[c])
-    for c in range(len(row)):
-        kept[c] = np.uint32(rounded[c]) << np.uint32(16)
-    for c in range(len(row)):
-        difference = row[c] - numbers[c]
+        upper = rounded_bits(bits[c])
+        rounded[c] = upper
+        difference = row[c] - widened(upper)
         squares += row[c] * row[c]
         lost += difference * difference
     return squares, lost

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sae.bits import widened
 from sae.jit import compiled
 from sae.row_kernels import dots
-from sae.topk import block_maxima, kth_largest, passing_threshold, settle
+from sae.topk import LOWEST, block_maxima, kth_largest, passing_threshold, settle
 from sae.vectors import gather_reaching, padded
 
 Array = np.ndarray[Any, Any]
@@ -58,13 +59,11 @@ def find_candidates(
     """
     n_rows, n = screened.shape
     n_blocks = -(-n // length)
-    half_bits = np.uint32(16)
     rounding = np.float32(BFLOAT16_ROUNDING)
     largest_bias = np.float32(0)
     for j in range(n):
         largest_bias = max(largest_bias, abs(latent_bias[j]))
-    bits = np.full(padded(n_blocks * length), np.uint32(0xFF61B1E6), np.uint32)  # -3e38 where n ends
-    row = bits.view(np.float32)
+    row = np.full(padded(n_blocks * length), np.float32(LOWEST), np.float32)
     maxima = np.empty(len(row), np.float32)
     near = np.empty(len(row), np.float32)
     places = np.empty(len(row), np.int32)
@@ -72,9 +71,7 @@ def find_candidates(
     for r in range(n_rows):
         starts[r] = at
         for j in range(n):
-            bits[j] = np.uint32(screened[r, j]) << half_bits
-        for j in range(n):
-            row[j] = row[j] + latent_bias[j]
+            row[j] = widened(screened[r, j]) + latent_bias[j]
         block_maxima(row, length, n_blocks, maxima)
         threshold = passing_threshold(maxima, n_blocks, k)
         from_x = x_norms[r, 1] * W_norms[0]

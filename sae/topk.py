@@ -15,6 +15,8 @@ from sae.vectors import gather_reaching, padded
 Array = np.ndarray[Any, Any]
 
 BLOCK_LENGTHS = (16, 8, 4, 2)
+LOWEST = -3.0e38
+"""What fills a row up to whole blocks; finite, since infinity is not expected."""
 
 
 def block_length(n: int, k: int) -> int:
@@ -132,8 +134,7 @@ def select_rows(
     """Top-k with ReLU of ``pre_act + latent_bias`` (rows, n) into ``top_acts``, ``top_indices`` (rows, k)."""
     n_rows, n = pre_act.shape
     n_blocks = -(-n // length)
-    lowest = pre_act.dtype.type(-3.0e38)  # where n ends; finite, since infinity is not expected
-    row = np.full(padded(n_blocks * length), lowest, pre_act.dtype)
+    row = np.full(padded(n_blocks * length), pre_act.dtype.type(LOWEST), pre_act.dtype)
     maxima = np.empty(len(row), pre_act.dtype)
     values = np.empty(len(row), pre_act.dtype)
     indices = np.empty(len(row), np.int32)

@@ -60,7 +60,7 @@ class PlainStep:
         recons = latents @ sae.W_dec + sae.pre_bias
         loss = (recons - z).square().mean()
         self.since_active += len(z)
-        self.since_active[(latents > 0).any(0)] = 0
+        self.since_active[indices[values > 0]] = 0  # cheaper than asking the dense latents
         self.since_active[self.always_dead] = DEAD_AFTER
         dead = self.since_active >= DEAD_AFTER
         if dead.any():
