@@ -16,6 +16,7 @@ from sae.filters import DocumentFilter
 
 T = TypeVar("T")
 _CATEGORIES_SHOWN = 200
+_TOLD = 2  # filters named on the button
 
 
 @lru_cache(maxsize=4)
@@ -90,7 +91,8 @@ def _told(table: pd.DataFrame, chosen: Filters) -> str:
         for f in chosen.features
         if f in table.index
     ]
-    return " · ".join(parts) or "Filter"
+    more = len(parts) - _TOLD
+    return " · ".join([*parts[:_TOLD], f"{more} more"] if more > 1 else parts) or "Filter"
 
 
 def _dates(found: DocumentFilter, chosen: Filters) -> None:

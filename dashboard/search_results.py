@@ -70,6 +70,7 @@ def results(table: pd.DataFrame, asked: Asked, cards_too: bool = True) -> Found:
         )
     if not found.rows:
         st.info("No document passes these filters; widen or clear them.", icon=":material/filter_list_off:")
+        st.button("Clear all filters", key="clear-all", on_click=search_choices.forget_filters)
         return found
     if not cards_too:
         return found

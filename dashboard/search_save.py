@@ -21,9 +21,10 @@ def save_box(table: pd.DataFrame, asked: Asked) -> None:
         if asked.changed or search_choices.muted():
             name = st.text_input("Name", key=_NAME, placeholder="A name for it", max_chars=80)
             name = plain_text(name, 80) or "steering"
+            saved = _saved(table, asked, name)  # now: a download's function knows nothing of the session
             st.download_button(
                 "Save as a file",
-                lambda: write_steering(_saved(table, asked, name)),
+                lambda: write_steering(saved),
                 file_name=f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-') or 'steering'}.json",
                 mime="application/json",
                 key="save-steering",

@@ -79,7 +79,7 @@ def _table(found: Why, names: Mapping[int, str], colours: Mapping[int, str]) -> 
 def marks_css(colours: Mapping[int, str], features: Collection[int]) -> None:
     """Style rules: pointing at a feature's slider marks the results in which the feature is active."""
     rules = "".join(
-        f"body:has(.st-key-row-{f}:hover) .sx-has-{f}{{box-shadow:-4px 0 0 {colours[f]}}}"
+        f"body:has(.st-key-row-{f}:hover) .sx-has-{f}{{box-shadow:inset 4px 0 0 {colours[f]}}}"
         f"body:has(.st-key-row-{f}:hover) .sx-parts i:not(.sx-f-{f}){{opacity:.25}}"
         for f in features
     )

@@ -1,6 +1,8 @@
 """Steering in Chromium: every choice is in the link, and pointing at a concept marks its results."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,23 @@ def test_a_link_with_every_choice_opens_to_the_same_list(open_tab: OpenTab) -> N
         assert elsewhere.titles() == shown
         assert elsewhere.page.url == link
         assert all(choice in link.replace("%7E", "~") for choice in choices.split("&"))
+
+
+def test_a_steering_saved_as_a_file_does_the_same_to_another_query(open_tab: OpenTab, tmp_path: Path) -> None:
+    tab = open_tab()
+    push(tab, "Home")
+    edits, steered = re.findall(r"[?&]e=([^&]+)", tab.page.url), tab.titles()
+    tab.page.locator(".st-key-save-box summary").click()
+    with tab.page.expect_download() as started:
+        tab.page.locator(".st-key-save-steering button:visible").click()
+    started.value.save_as(tmp_path / "saved.json")
+    tab.page.get_by_role("button", name="Reset all").click()
+    tab.page.wait_for_function("!/[?&]e=/.test(location.search)", timeout=30_000)
+    tab.page.locator("input[type=file]").set_input_files(tmp_path / "saved.json")
+    tab.page.locator(".st-key-apply-steering button:visible").click()
+    tab.page.wait_for_function("/[?&]e=/.test(location.search)", timeout=30_000)
+    assert tab.titles() == steered
+    assert re.findall(r"[?&]e=([^&]+)", tab.page.url) == edits
 
 
 def test_pointing_at_a_concept_marks_its_results(open_tab: OpenTab) -> None:
