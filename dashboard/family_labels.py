@@ -9,7 +9,8 @@ from dashboard.family_node import Node, radius_of
 from dashboard.text import plain_text
 
 _LETTER = 0.55  # of the font's size: a letter's mean width
-_LONGEST, _LONGEST_OF_MANY = 22, 16  # letters, in families of up to and above 60 features
+_MANY = 60  # features: above that labels are shorter and smaller, to leave room for the circles
+_LONGEST, _LONGEST_OF_MANY, _LEAST_OF_PARENT = 22, 13, 12  # letters
 _SHORTEST = 7  # letters of a longer label that say anything
 
 
@@ -26,9 +27,10 @@ class Writing(NamedTuple):
 
 
 def font_size(nodes: Sequence[Node], across: float) -> float:
-    """Such that a label is about 11.5 pixels high where the whole family is shown in ``across`` pixels."""
+    """Such that a label is about 11 pixels high where the whole family is shown in ``across`` pixels."""
     radius = max(float(np.hypot(node.x, node.y)) for node in nodes)
-    return max(13.0, 11.5 * radius / max(60.0, across / 2 - 90))
+    pixels, reach = (11.5, 90) if len(nodes) <= _MANY else (10.0, 65)
+    return max(13.0, pixels * radius / max(60.0, across / 2 - reach))
 
 
 def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[Writing]:
@@ -41,7 +43,7 @@ def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[W
     for node, distance in zip(nodes, far, strict=True):
         if node.parent is not None:
             below[node.parent] = min(below.get(node.parent, np.inf), float(distance))
-    longest = _LONGEST if len(nodes) <= 60 else _LONGEST_OF_MANY
+    longest = _LONGEST if len(nodes) <= _MANY else _LONGEST_OF_MANY
     inside = float(far[far > 0].min(initial=np.inf) - radius.max())  # room at either side of the parent
     starts, stops, turns = np.zeros(0), np.zeros(0), np.zeros(0)
     found = []
@@ -49,7 +51,7 @@ def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[W
         node = nodes[at]
         if node.parent is None:
             text = (
-                plain_text(node.label, int(min(28, 2 * inside / (_LETTER * font))))
+                plain_text(node.label, int(np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, 28)))
                 or f"feature {node.feature_id}"
             )
             found.append(Writing(node.feature_id, text, 0.0, float(radius[at] + 0.8 * font), None, False))
