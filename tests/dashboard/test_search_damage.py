@@ -1,5 +1,6 @@
 """The search page on stores that are damaged, unfinished, of another version, or replaced while it is served."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,12 @@ import pytest
 from sae.manifest import file_sha256
 from sae.schema import CURRENT, MANIFEST, SCHEMA_VERSION
 from tests.dashboard.search_app import CORPUS, Open, build_of, edit_manifest
+
+
+@pytest.fixture
+def copy(tiny_store: Path, tmp_path: Path) -> Path:
+    """A store to break. It shares its bytes with the original, so a file is replaced, never written into."""
+    return Path(shutil.copytree(tiny_store, tmp_path / "store", symlinks=True, copy_function=os.link))
 
 
 def break_nothing_there(store: Path) -> None:
