@@ -187,5 +187,6 @@ def score_distribution(scores: pd.DataFrame) -> Any:
 
 
 def _series(count: int) -> list[str]:
-    colours = [ACCENT, CONTRAST, MUTED, "#7a6fb5", "#5b9a5f", "#b3637f"]
+    # As the models are coloured on the other pages; never CONTRAST, which is the papers'.
+    colours = [ACCENT, "#7a6fb5", "#5b9a5f", "#b3637f", "#5f7fbf", MUTED]
     return [colours[i % len(colours)] for i in range(count)]

@@ -203,7 +203,7 @@ def optimisation(table: pd.DataFrame) -> Any:
     )
     line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=28)).encode(
         x=x,
-        y=alt.Y("value:Q", title="normalised MSE", axis=alt.Axis(format="~g", tickCount=5)),
+        y=alt.Y("value:Q", title="normalised MSE", axis=alt.Axis(format=".2f", tickCount=5)),
         color=alt.Color("case:N", scale=shades, legend=None),
         tooltip=["case:N", "step:Q", alt.Tooltip("value:Q", title="normalised MSE", format=".3f")],
     )

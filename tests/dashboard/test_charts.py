@@ -71,6 +71,11 @@ def test_each_scored_document_is_a_dot_with_its_verdict() -> None:
     assert charts.prediction_strips(EVIDENCE).to_json() == charts.prediction_strips(EVIDENCE).to_json()
 
 
+def test_no_model_has_the_colour_of_the_papers() -> None:
+    many = pd.DataFrame({"sae": [f"SAE{i}" for i in range(8)], "pearson": 0.5})
+    assert charts.CONTRAST not in charts.score_distribution(many).to_json()
+
+
 def test_the_distribution_counts_every_score_once() -> None:
     found = rows(charts.score_distribution(SCORES), "share")
     for name, count in (("SAE4", 5), ("SAE8", 3)):
