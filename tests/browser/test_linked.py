@@ -1,10 +1,13 @@
 """Pointing at a feature in graph, table or chart lights it in the others."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page
 
+from sae.store import open_store
+from sae.structure_store import FamilyReader
 from tests.browser.conftest import Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -90,3 +93,19 @@ def test_tables_are_saved_by_our_own_button_alone(open_tab: OpenTab) -> None:
     raw = toolbar.locator("[aria-label^='Download as CSV']")
     assert raw.count() == 1
     assert not raw.is_visible()
+
+
+def test_a_tile_of_the_map_opens_its_family(open_tab: OpenTab, tiny_store: Path) -> None:
+    scores = FamilyReader(open_store(tiny_store).corpus("planted").sae("SAE6")).scores().to_pandas()
+    by_documents = scores.sort_values("n_documents", ascending=False, kind="stable")["family_id"].tolist()
+    tab = open_tab(f"{PLACE}&family={by_documents[-1]}", height=1800)
+    tiles = tab.page.locator(".st-key-families-overview [data-testid=stVegaLiteChart] svg")
+    tiles.wait_for()
+    tab.settle()
+    tiles.click(position={"x": 20, "y": 90})  # the first tile: the family with most documents
+    tab.page.wait_for_url(f"**family={by_documents[0]}*")
+    size = int(scores.set_index("family_id")["size"][by_documents[0]])
+    tab.page.wait_for_function(
+        "size => document.querySelectorAll('.st-key-linked canvas tr[aria-rowindex]').length === size + 1",
+        arg=size,
+    )
