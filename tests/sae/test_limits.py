@@ -17,7 +17,8 @@ _TEXTS = limits.TEXT_CHARACTERS
         f"each with {limits.SAES} SAEs of {limits.LATENTS:,} latents and k up to {limits.K:,}",
         f"{limits.FILES:,} files of {limits.FILE_BYTES >> 30} GB",
         f"a label of {_TEXTS['label']} bytes, a title of {_TEXTS['title']:,}, a text of {_TEXTS['text']:,}",
-        f"{max(limits.TABLE_BYTES, limits.WHOLE_BYTES, limits.GROUP_BYTES) >> 20} MB decoded at once",
+        f"decoded {max(limits.WHOLE_BYTES, limits.GROUP_BYTES) >> 20} MB for one array or row group, "
+        f"{limits.TABLE_BYTES >> 20} MB for one read",
     ],
 )
 def test_readme(stated: str) -> None:
