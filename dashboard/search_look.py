@@ -69,7 +69,7 @@ _RULES = """<style>
  .st-key-compare{display:none}
  [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}
  .sx-jump{display:inline}
- [class*="st-key-like-buttons-"] [data-testid="stIconMaterial"]{display:none}
+ :is([class*="st-key-like-buttons-"],[class*="st-key-match-way-"]) [data-testid="stIconMaterial"]{display:none}
 }
 </style>"""
 
