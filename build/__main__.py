@@ -105,7 +105,7 @@ def _build(
     from build import together
     from build.chunks import OnCluster
     from build.embedders import make_embedder
-    from build.evaluation_llm import check_evaluation, evaluation_prices
+    from build.evaluation.evaluation_llm import check_evaluation, evaluation_prices
     from build.llm.announce import check_labeller, labelling_prices
     from build.plan import make_plan
     from build.plan import only as only_stage

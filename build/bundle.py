@@ -9,11 +9,11 @@ import typer
 
 from build.display import Display, fail
 from sae import schema
-from sae.bundle import SUFFIX
-from sae.disk import full, is_full
 from sae.errors import UserError
-from sae.manifest import check_file, file_sha256
 from sae.progress import Progress, silent
+from sae.storage.bundle import SUFFIX
+from sae.storage.disk import full, is_full
+from sae.storage.manifest import check_file, file_sha256
 from sae.store import Store, open_store
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # zip's earliest: equal builds give equal bundles

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from build.chunks import Chunks
 from sae import schema
-from sae.arrays import Group
-from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
+from sae.storage.arrays import Group
+from sae.structure.cooccurrence import Cooccurrence, active_entries, cooccurrence
 
 DOCUMENTS_A_CHUNK = 65_536
 

@@ -12,11 +12,11 @@ from build.judge import Judge
 from build.llm.options import read_labeller
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_table
-from sae.cooccurrence import active_entries
-from sae.domains import DomainMatches, label_overlap, match_domains, shared_documents
 from sae.encode import Weights, encode
-from sae.weights import read_weights
+from sae.storage.arrays import Group, write_table
+from sae.storage.weights import read_weights
+from sae.structure.cooccurrence import active_entries
+from sae.structure.domains import DomainMatches, label_overlap, match_domains, shared_documents
 
 LENT_FROM = 0.3  # labels are lent where the directions' cosine reaches this
 _ROWS_AT_ONCE = 8192

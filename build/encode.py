@@ -8,10 +8,10 @@ import numpy as np
 
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_group
-from sae.fast_encode import FastEncoder
+from sae.compiled.fast_encode import FastEncoder
 from sae.statistics import invert
-from sae.weights import read_weights
+from sae.storage.arrays import write_group
+from sae.storage.weights import read_weights
 
 _ROWS_AT_ONCE = 8192
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
-from build.beir import fingerprint
 from build.embedders import make_embedder
-from build.evaluated_sae import EvaluatedSAE, Row
-from build.evaluation_corpus import EvaluationConfig, EvaluationCorpus
-from build.evaluation_llm import asked_server, asking
-from build.judged_retrieval import JudgedCollection
+from build.evaluation.beir import fingerprint
+from build.evaluation.evaluated_sae import EvaluatedSAE, Row
+from build.evaluation.evaluation_corpus import EvaluationConfig, EvaluationCorpus
+from build.evaluation.evaluation_llm import asked_server, asking
+from build.evaluation.judged_retrieval import JudgedCollection
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
 from sae.errors import UserError
+from sae.storage.arrays import write_table
 
 
 def read_options(target: Target) -> EvaluationConfig:

@@ -12,12 +12,13 @@ import scipy.sparse as sp
 from build.judge import Judge
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_table
-from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence_rows
-from sae.cooccurrence_parts import Among, among
 from sae.errors import UserError
-from sae.families import Families, Family, FamilyConfig, find_families
-from sae.family_metrics import (
+from sae.storage.arrays import Group, write_table
+from sae.storage.weights import read_weights
+from sae.structure.cooccurrence import Cooccurrence, active_entries, cooccurrence_rows
+from sae.structure.cooccurrence_parts import Among, among
+from sae.structure.families import Families, Family, FamilyConfig, find_families
+from sae.structure.family_metrics import (
     as_matrix,
     clean_families,
     disjoint,
@@ -26,10 +27,10 @@ from sae.family_metrics import (
     median,
     n_features,
 )
-from sae.feature_filter import LOCAL, PAPERS, FeatureFilter, Filtered, filter_features
-from sae.layout import family_layout
-from sae.null_model import shuffle_latents
-from sae.structure import (
+from sae.structure.feature_filter import LOCAL, PAPERS, FeatureFilter, Filtered, filter_features
+from sae.structure.layout import family_layout
+from sae.structure.null_model import shuffle_latents
+from sae.structure.orderings import (
     Projection,
     band_contrast,
     cosine_heatmap,
@@ -38,7 +39,6 @@ from sae.structure import (
     family_projection,
     heatmap,
 )
-from sae.weights import read_weights
 
 
 def settings(target: Target) -> object:

@@ -12,9 +12,9 @@ from build.labels import LABELS, SCORES
 from build.statistics import STATISTICS
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
 from sae.statistics import nearest
-from sae.weights import read_weights
+from sae.storage.arrays import write_table
+from sae.storage.weights import read_weights
 
 
 def settings(target: Target) -> object:

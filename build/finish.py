@@ -16,7 +16,15 @@ from build.documents import describe
 from build.plan import Job, build_name
 from build.versions import versions
 from sae import schema
-from sae.manifest import FileEntry, Manifest, StoreError, damages, file_sha256, read_manifest, walk_files
+from sae.storage.manifest import (
+    FileEntry,
+    Manifest,
+    StoreError,
+    damages,
+    file_sha256,
+    read_manifest,
+    walk_files,
+)
 
 Part = tuple[Job, Path, dict[str, Any]]  # a job, its output folder, and what was recorded when it ended
 

@@ -13,13 +13,13 @@ from build.llm.options import read_labeller
 from build.llm.stage import client_of, label_tables, texts_of
 from build.phrases import corpus_phrases
 from build.work import Work
-from sae.evidence import draw_evidence
-from sae.families import Family
-from sae.label_scores import score_labels
-from sae.labels import label_features
-from sae.phrases import Phrases
+from sae.labelling.evidence import draw_evidence
+from sae.labelling.label_scores import score_labels
+from sae.labelling.labels import label_features
+from sae.labelling.phrases import Phrases
 from sae.progress import Progress, silent
 from sae.statistics import ByFeature, invert
+from sae.structure.families import Family
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from build.llm.stage import client_of, interpreter_of, predictor_of, texts_of
 from build.phrases import corpus_phrases
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_table
-from sae.evidence import N_SCORE, SCORE, draw_evidence, split_halves
-from sae.label_pairs import compare_pairs, draw_features, summarise_pairs
+from sae.labelling.evidence import N_SCORE, SCORE, draw_evidence, split_halves
+from sae.labelling.label_pairs import compare_pairs, draw_features, summarise_pairs
 from sae.statistics import ByFeature
+from sae.storage.arrays import Group, write_table
 
 
 def settings(target: Target) -> object:

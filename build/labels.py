@@ -14,13 +14,13 @@ from build.llm.stage import client_of, label_tables, local_history, texts_of
 from build.phrases import corpus_phrases
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_table
 from sae.errors import UserError
-from sae.evidence import draw_evidence
-from sae.label_scores import score_labels
-from sae.labels import label_features
+from sae.labelling.evidence import draw_evidence
+from sae.labelling.label_scores import score_labels
+from sae.labelling.labels import label_features
 from sae.progress import Progress
 from sae.statistics import ByFeature
+from sae.storage.arrays import Group, write_table
 
 LABELS = "labels.parquet"
 SCORES = "scores.parquet"

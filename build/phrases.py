@@ -10,8 +10,8 @@ from build.embedders import embed_corpus, make_embedder
 from build.embeddings import announce, embedded_texts
 from build.work import Work
 from sae import schema
-from sae.evidence import LABEL, split_halves
-from sae.phrases import Embed, Phrases, prepare_phrases
+from sae.labelling.evidence import LABEL, split_halves
+from sae.labelling.phrases import Embed, Phrases, prepare_phrases
 from sae.progress import Progress
 
 _KEPT = 2  # corpora; a run labels one corpus after the other, and compares two at a time

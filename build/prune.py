@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from build.display import Display, fail
 from sae import schema
 from sae.errors import UserError
-from sae.manifest import StoreError, read_manifest
+from sae.storage.manifest import StoreError, read_manifest
 
 KEPT = 2
 

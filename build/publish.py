@@ -17,10 +17,10 @@ import typer
 from build.card import card
 from build.display import Display, fail
 from sae import schema
-from sae.disk import full, is_full
 from sae.errors import UserError
-from sae.manifest import check_file
 from sae.progress import Progress, silent
+from sae.storage.disk import full, is_full
+from sae.storage.manifest import check_file
 from sae.store import Store, open_store
 
 TOKEN = "HF_TOKEN"

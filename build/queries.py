@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from build.embedders import make_embedder
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
+from sae.storage.arrays import write_table
 
 _CHOSEN = 6
 

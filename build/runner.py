@@ -21,8 +21,8 @@ from build.display import Display
 from build.finish import finish
 from build.plan import Job
 from build.work import Work
-from sae.disk import telling
-from sae.manifest import file_sha256, walk_files
+from sae.storage.disk import telling
+from sae.storage.manifest import file_sha256, walk_files
 
 DONE = "done.json"
 

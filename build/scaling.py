@@ -17,12 +17,12 @@ import pyarrow as pa
 from build import train as train_stage
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
 from sae.config import SAEConfig, TrainConfig
 from sae.encode import Weights
-from sae.grid_cosines import grid_cosines
 from sae.progress import Progress
-from sae.scaling import fit_power_law, frontier, window_means
+from sae.storage.arrays import write_table
+from sae.training.grid_cosines import grid_cosines
+from sae.training.scaling import fit_power_law, frontier, window_means
 
 MEASURES = {"fvu": "frontier", "held_out_fvu": "held_out_frontier"}
 _FVU_SAMPLE = 20_000
@@ -83,8 +83,8 @@ def _finished_or_trained(
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, EOFError):
         pass
-    from sae.peers import current  # torch is loaded only when something is trained
     from sae.train import EVALUATIONS, train
+    from sae.training.peers import current  # torch is loaded only when something is trained
 
     training, held_out = rows
     checkpoint = path.with_suffix(".npz")
@@ -133,7 +133,7 @@ def _kept(scratch: Path, k: int, n_latents: int) -> Path:
 
 def activity(embeddings: np.ndarray, weights: Weights) -> dict[str, float | None]:
     """Mean log10 density over live latents and mean activation over active entries, of all documents."""
-    from sae.fast_encode import FastEncoder  # torch is loaded only when something is trained
+    from sae.compiled.fast_encode import FastEncoder  # torch is loaded only when something is trained
 
     encode, counts, total = FastEncoder(weights), np.zeros(weights.n_latents, np.int64), 0.0
     for start in range(0, len(embeddings), _ROWS_AT_ONCE):

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_table
-from sae.cooccurrence import active_entries
 from sae.errors import UserError
-from sae.splitting import (
+from sae.storage.arrays import Group, write_table
+from sae.storage.weights import read_weights
+from sae.structure.cooccurrence import active_entries
+from sae.structure.splitting import (
     Match,
     SplittingConfig,
     children_of,
@@ -23,7 +24,6 @@ from sae.splitting import (
     self_consistency,
     split_score,
 )
-from sae.weights import read_weights
 
 COSINE_STEP = 0.02  # width of the bars of the distributions of cosines
 THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.01), 2)  # at which recurring features are counted

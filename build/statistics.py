@@ -10,9 +10,9 @@ from build.cooccurrence_chunks import by_chunks
 from build.train import known
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group, write_group, write_table
 from sae.statistics import ByFeature, feature_statistics, geometry, strongest_partners
-from sae.weights import read_weights
+from sae.storage.arrays import Group, write_group, write_table
+from sae.storage.weights import read_weights
 
 STATISTICS = "statistics.parquet"
 _FEATURES_AT_ONCE = 1024

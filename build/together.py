@@ -62,6 +62,6 @@ def _tell(number: int) -> int:
     """The first process's number, in all processes."""
     import torch
 
-    from sae.peers import current
+    from sae.training.peers import current
 
     return int(current().from_first(torch.tensor(number)))

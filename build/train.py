@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
 from sae.config import SAEConfig, TrainConfig
 from sae.encode import Weights, decode
 from sae.errors import UserError
-from sae.weights import write_weights
+from sae.storage.arrays import write_table
+from sae.storage.weights import write_weights
 
 NOISE = "noise.json"
 """What stage noise chose, where it did: a number."""
@@ -86,7 +86,7 @@ def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
     """
     if len(rows) < 2:
         return float("nan")
-    from sae.fast_encode import FastEncoder  # torch is loaded only when something is trained
+    from sae.compiled.fast_encode import FastEncoder  # torch is loaded only when something is trained
 
     encode = FastEncoder(weights)
     error = squares = 0.0

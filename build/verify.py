@@ -7,10 +7,10 @@ import numpy as np
 import typer
 
 from build.display import Display, fail
-from sae import label_store
-from sae.address import is_address
 from sae.errors import UserError
-from sae.manifest import damages
+from sae.storage import label_store
+from sae.storage.address import is_address
+from sae.storage.manifest import damages
 from sae.store import Store, open_store
 
 

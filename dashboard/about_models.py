@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import charts, chips, data, state
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
-from sae.manifest import Manifest
+from sae.storage.manifest import Manifest
 
 
 def models(manifest: Manifest) -> None:

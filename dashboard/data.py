@@ -24,7 +24,7 @@ from sae.store import SAE, Corpus, Store, open_store
 if TYPE_CHECKING:
     from sae.query import QueryEncoder
     from sae.search import Searcher
-    from sae.stored_rows import Rows
+    from sae.storage.stored_rows import Rows
 
 MAX_QUERY_CHARACTERS = 4000  # more than the query encoder reads of any text
 _parquet_lock = threading.Lock()  # one Parquet reader serves all sessions

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import served
 from dashboard.text import plain_text, safe_text
-from sae.address import is_address, split_digest
+from sae.storage.address import is_address, split_digest
 
 
 def origin() -> None:

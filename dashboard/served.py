@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from sae.address import is_address, split_digest
-from sae.bundle import is_bundle
 from sae.errors import UserError
 from sae.schema import CURRENT
+from sae.storage.address import is_address, split_digest
+from sae.storage.bundle import is_bundle
 from sae.store import Store, current_build, open_store
 
 if TYPE_CHECKING:
-    from sae.remote import Fetch
+    from sae.storage.remote import Fetch
 
 _FOLLOWED = "served"
 _fetch_lock = threading.Lock()  # sessions that open an address at once share one fetch
@@ -104,7 +104,7 @@ def fetch_again() -> None:
 
 @lru_cache(maxsize=4)
 def _fetch(address: str) -> "Fetch":
-    from sae.remote import begin
+    from sae.storage.remote import begin
 
     with _fetch_lock:
         fetch = _fetches.get(address)

@@ -3,7 +3,7 @@
 The session holds the truth; the address bar is read when a page is opened by a link, and written after every
 change. Names in the address: ``corpus``, ``sae``, ``q`` (query), ``like`` (the row of a document that is
 searched with instead of words), ``e`` (edits: ``12~1.2_40~-0.3``), ``mode``, and those of
-``dashboard.search_choices``.
+``dashboard.search.search_choices``.
 """
 
 import math
@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import data, search_choices, served
+from dashboard import data, served
+from dashboard.search import search_choices
 from sae.steer import MODES
 from sae.store import Store
 

@@ -5,8 +5,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from sae import scaling_store, structure_store
-from sae.structure_store import FamilyReader
+from sae.storage import scaling_store, structure_store
+from sae.storage.structure_store import FamilyReader
 
 
 def families(corpus_name: str, sae_name: str) -> pd.DataFrame | None:

@@ -12,15 +12,15 @@ A build is never changed after its manifest is written, holds no code, no pickle
 copied anywhere. Matrices that are searched or indexed by row at random are plain ``.npy`` files, because a
 row is then one read; everything else that is an array is Zarr with a checksum on every chunk.
 
-Tables' columns are in ``sae.columns`` (documents, features, evidence, training), ``sae.columns_structure``
-(families, splitting, domains), ``sae.columns_labels`` (history of labels, comparison of pairs) and
-``sae.columns_evaluation`` (scaling, evaluation); all are names of this module.
+Tables' columns are in ``sae.storage``: ``columns`` (documents, features, evidence, training), ``columns_structure``
+(families, splitting, domains), ``columns_labels`` (history of labels, comparison of pairs) and ``columns_evaluation``
+(scaling, evaluation); all are names of this module.
 """
 
-from sae.columns import *  # noqa: F403
-from sae.columns_evaluation import *  # noqa: F403
-from sae.columns_labels import *  # noqa: F403
-from sae.columns_structure import *  # noqa: F403
+from sae.storage.columns import *  # noqa: F403
+from sae.storage.columns_evaluation import *  # noqa: F403
+from sae.storage.columns_labels import *  # noqa: F403
+from sae.storage.columns_structure import *  # noqa: F403
 
 SCHEMA_VERSION = 1
 

@@ -9,8 +9,8 @@ so one pass over the integers gives every score an interval that surely holds it
 reaches the n-th best lower end can be among the top n; they are scored exactly, and nothing is lost.
 
 The pass is linear in the query. For a steered query x + Σ aᵢ wᵢ the coarse scores are a weighted sum of the
-columns E·x and E·wᵢ, which are kept (``sae.column_sums``), so that moving a slider reads no matrix; the interval
-stays ‖x + Σ aᵢ wᵢ‖ · lost_r.
+columns E·x and E·wᵢ, which are kept (``sae.compiled.column_sums``), so that moving a slider reads no matrix; the
+interval stays ‖x + Σ aᵢ wᵢ‖ · lost_r.
 """
 
 import threading
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sae.column_sums import Sums, column_name
+from sae.compiled.column_sums import Sums, column_name
 from sae.errors import UserError
-from sae.stored_rows import Rows
+from sae.storage.stored_rows import Rows
 
 if TYPE_CHECKING:
     from sae.steer import Steered

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sae.cooccurrence import Cooccurrence
 from sae.encode import Weights
 from sae.schema import HISTOGRAM_BINS, NEIGHBOURS, QUANTILES
+from sae.structure.cooccurrence import Cooccurrence
 
 _ROWS_AT_ONCE = 1024
 

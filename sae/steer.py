@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sae.directions import Direction, family_move
 from sae.encode import Weights, decode, encode
 from sae.errors import UserError
+from sae.steering.directions import Direction, family_move
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -73,7 +73,7 @@ def steer(
 
         direct:          query + scale · Σ δᵢ wᵢ        (what the SAE cannot express is kept)
         reconstruction:  decode(h) + scale · Σ δᵢ wᵢ
-        optimised:       query + scale · Σ (h*ᵢ − hᵢ) wᵢ, h* from ``sae.optimise``
+        optimised:       query + scale · Σ (h*ᵢ − hᵢ) wᵢ, h* from ``sae.steering.optimise``
 
     so that without edits the direct and the optimised mode return the query itself, bit for bit. ``raised`` may
     give a feature another direction than wᵢ to go along when it is raised. ``families``: pairs of (mean
@@ -110,7 +110,7 @@ def steer(
         if not np.linalg.norm(shift) < MAX_SHIFT:
             raise UserError("These edits are too large to steer with; reset one of them.")
         if mode == "optimised":
-            from sae.optimise import optimised_shift  # which steers too
+            from sae.steering.optimise import optimised_shift  # which steers too
 
             along, after = optimised_shift(x, before, after, weights)
             directions, amounts, shift = [along], [1.0], along.astype(np.float64)

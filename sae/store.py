@@ -7,14 +7,15 @@ import os
 import stat
 from pathlib import Path
 
-from sae import limits, schema
-from sae.address import is_address, split_digest
-from sae.bundle import is_bundle, unpack
-from sae.corpus_store import Corpus
-from sae.manifest import Manifest, StoreError, check_file, file_sha256, read_manifest
+from sae import schema
 from sae.progress import Progress
-from sae.sae_store import SAE, SparseRows
-from sae.trust import check_encoder, check_folder
+from sae.storage import limits
+from sae.storage.address import is_address, split_digest
+from sae.storage.bundle import is_bundle, unpack
+from sae.storage.corpus_store import Corpus
+from sae.storage.manifest import Manifest, StoreError, check_file, file_sha256, read_manifest
+from sae.storage.sae_store import SAE, SparseRows
+from sae.storage.trust import check_encoder, check_folder
 
 __all__ = ["SAE", "Corpus", "SparseRows", "Store", "StoreError", "current_build", "open_store"]
 
@@ -23,7 +24,7 @@ def open_store(
     path: Path | str, *, check_sizes: bool = True, sha256: str | None = None, progress: Progress | None = None
 ) -> "Store":
     """Open the artifacts folder that holds CURRENT, one build's own folder, a bundle (unpacked once), or a store
-    at an address (``sae.remote``; fetched once, whole, before this returns).
+    at an address (``sae.storage.remote``; fetched once, whole, before this returns).
 
     ``sha256``, or ``#sha256=…`` behind the path, is the checksum that the bundle or the manifest must have.
     Raises StoreError with one sentence when there is nothing there, the build was never finished, is of another
@@ -32,7 +33,7 @@ def open_store(
     place, digest = split_digest(str(path))
     digest = digest or sha256
     if is_address(place):
-        from sae.remote import fetch_store
+        from sae.storage.remote import fetch_store
 
         build = fetch_store(place + (f"#sha256={digest}" if digest else ""), progress)
         return Store(build, check_sizes, file_sha256(build / schema.MANIFEST) if digest else None)

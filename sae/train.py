@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sae.calibrate import threshold_of
-from sae.checkpoint import load_checkpoint, save_checkpoint
 from sae.config import SAEConfig, TrainConfig
-from sae.data import (
+from sae.encode import Weights, decode, encode
+from sae.errors import UserError
+from sae.model import PARAMETER_NAMES, TopKSAE
+from sae.progress import Progress, silent
+from sae.training.calibrate import threshold_of
+from sae.training.checkpoint import load_checkpoint, save_checkpoint
+from sae.training.data import (
     Batches,
     Embeddings,
     FloatArray,
@@ -25,15 +29,11 @@ from sae.data import (
     read_rows,
     standardise,
 )
-from sae.early_stop import EarlyStop
-from sae.encode import Weights, decode, encode
-from sae.errors import UserError
-from sae.initialise import initial_parameters
-from sae.model import PARAMETER_NAMES, TopKSAE
-from sae.peers import ALONE, Peers, current, device
-from sae.progress import Progress, silent
-from sae.reference import ReferenceStepper
-from sae.stepper import Stepper, StepReport
+from sae.training.early_stop import EarlyStop
+from sae.training.initialise import initial_parameters
+from sae.training.peers import ALONE, Peers, current, device
+from sae.training.reference import ReferenceStepper
+from sae.training.stepper import Stepper, StepReport
 
 EVALUATIONS = 20
 """How often, evenly spread and at the end, held-out documents are evaluated."""
@@ -132,7 +132,7 @@ def _make_stepper(
     dead_after = train_config.dead_after or len(rows)
     if path == "fast":
         # Compiling costs seconds even from its cache; runs on the reference path do without.
-        from sae.fast import FastStepper
+        from sae.compiled.fast import FastStepper
 
         return FastStepper(sae_config, train_config, standardisation, parameters, dead_after)
     return ReferenceStepper(

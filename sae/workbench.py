@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sae.directions import Directions, Statistics
 from sae.errors import UserError
-from sae.filters import DocumentFilter
 from sae.query import QueryEncoder
 from sae.search import Searcher
-from sae.side_effects import side_effects
 from sae.steer import Steered, steer
+from sae.steering.directions import Directions, Statistics
+from sae.steering.filters import DocumentFilter
+from sae.steering.side_effects import side_effects
+from sae.steering.suggest import less_like, more_like
+from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
-from sae.structure_store import FamilyReader
-from sae.suggest import less_like, more_like
 from sae.why import Why, why
 
 
@@ -79,7 +79,7 @@ class Workbench:
         families: Mapping[int, float] | None = None,
     ) -> Steered:
         """Set features to values, from the query as it was asked; ``families``: family_id → amount. Modes are those
-        of ``sae.steer.MODES``, directions those of ``sae.directions.KINDS``."""
+        of ``sae.steer.MODES``, directions those of ``sae.steering.directions.KINDS``."""
         self._ready()
         raised = {f: self._directions.of(f, direction) for f in edits} if direction != "feature" else {}
         mean = self._directions.statistics.mean
@@ -102,7 +102,7 @@ class Workbench:
         features: Sequence[int] = (),
     ) -> pd.DataFrame:
         """The documents found: columns document, title, cosine, before (the rank before the edits, missing for new
-        ones); index: rank. Filters as in ``sae.filters.DocumentFilter``."""
+        ones); index: rank. Filters as in ``sae.steering.filters.DocumentFilter``."""
         self._ready()
         allowed = None
         if first or last or categories or features:

@@ -21,7 +21,7 @@ import build.__main__ as builder
 import build.bundle as bundler
 import build.stages
 from sae import schema
-from sae.manifest import damages, read_manifest
+from sae.storage.manifest import damages, read_manifest
 from sae.store import Store, open_store
 from tests import mishaps
 

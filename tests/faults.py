@@ -20,10 +20,11 @@ from typing import Any
 
 from build.bundle import write_bundle
 from build.publish import make_target, publish
-from sae import bundle as bundles
-from sae import remote, schema
+from sae import schema
 from sae.errors import UserError
-from sae.manifest import damages, file_sha256
+from sae.storage import bundle as bundles
+from sae.storage import remote
+from sae.storage.manifest import damages, file_sha256
 from sae.store import Store, open_store
 from tests import mishaps
 from tests.sae.address_server import serving

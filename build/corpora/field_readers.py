@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import Any
 
 from build.corpora.encoding import mend
-from sae import limits
-from sae.cutting import cut_to_bytes
+from sae.labelling.cutting import cut_to_bytes
+from sae.storage import limits
 
 Notes = list[tuple[str, str]]
 """What was altered: (reason, detail), appended to by the readers."""

@@ -21,8 +21,8 @@ from build.llm.prices import BATCH_SHARE, chat_price
 from build.llm.question import Question
 from build.llm.replies import tokens_of
 from build.tokens import tokens_about, tokens_at_most
-from sae.evidence import N_TOP
-from sae.sampled_evidence import N_SHOWN_NEGATIVES, N_SHOWN_QUANTILE
+from sae.labelling.evidence import N_TOP
+from sae.labelling.sampled_evidence import N_SHOWN_NEGATIVES, N_SHOWN_QUANTILE
 
 _AROUND = 60  # bytes that stand around a document in a question
 _LABEL = 1200  # bytes of a label, escaped

@@ -10,9 +10,9 @@ from build.llm.client import AnswerError, Client
 from build.llm.forms import ProposedLabels
 from build.llm.question import Answer, Attempt, Question
 from build.server import one_line
-from sae.evidence import FeatureEvidence
-from sae.roles import Proposal
-from sae.sampled_evidence import shown
+from sae.labelling.evidence import FeatureEvidence
+from sae.labelling.roles import Proposal
+from sae.labelling.sampled_evidence import shown
 
 MOST_TOKENS = 150  # written for each label, its reason included
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from build.llm.options import LabellerConfig
-from sae.evidence import MATCHED, QUANTILE, RANDOM, SCORE, FeatureEvidence
-from sae.label_pairs import objective
+from sae.labelling.evidence import MATCHED, QUANTILE, RANDOM, SCORE, FeatureEvidence
+from sae.labelling.label_pairs import objective
+from sae.labelling.roles import Interpreter, Prediction, Predictor, Proposal
+from sae.labelling.sampled_evidence import checked, sampled
+from sae.labelling.words import stem
 from sae.progress import Progress, silent
-from sae.roles import Interpreter, Prediction, Predictor, Proposal
-from sae.sampled_evidence import checked, sampled
-from sae.words import stem
 
 BLOCK = 64  # features that are asked about together
 

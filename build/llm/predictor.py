@@ -11,8 +11,8 @@ from build.llm.client import Client
 from build.llm.forms import Confidence
 from build.llm.interpreter import clean_text
 from build.llm.question import Answer, Question
-from sae.evidence import FeatureEvidence
-from sae.roles import Prediction, Rows
+from sae.labelling.evidence import FeatureEvidence
+from sae.labelling.roles import Prediction, Rows
 
 MOST_TOKENS = 60
 _REASONS_KEPT = 3

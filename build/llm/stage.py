@@ -17,12 +17,11 @@ from build.llm.options import BUILT_IN, LabellerConfig
 from build.llm.predictor import LLMPredictor
 from build.work import Work
 from sae import schema
-from sae.evidence import LABEL, MATCHED, QUANTILE, RANDOM, SCORE, TOP, FeatureEvidence
-from sae.label_scores import evidence_table, score_labels
-from sae.labels import LabelResult
-from sae.phrases import Phrases
-from sae.progress import Progress
-from sae.roles import (
+from sae.labelling.evidence import LABEL, MATCHED, QUANTILE, RANDOM, SCORE, TOP, FeatureEvidence
+from sae.labelling.label_scores import evidence_table, score_labels
+from sae.labelling.labels import LabelResult
+from sae.labelling.phrases import Phrases
+from sae.labelling.roles import (
     Interpreter,
     LocalInterpreter,
     LocalPredictor,
@@ -32,7 +31,8 @@ from sae.roles import (
     Predictor,
     Proposal,
 )
-from sae.sampled_evidence import only
+from sae.labelling.sampled_evidence import only
+from sae.progress import Progress
 
 JOURNAL = "llm.sqlite"
 PURPOSE = "labels"  # in the journal: whatever the [labeller] table pays for

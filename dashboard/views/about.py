@@ -13,8 +13,8 @@ from dashboard.origin import origin
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 from sae.citation import PAPERS, build_entry
-from sae.manifest import Manifest
 from sae.schema import SCHEMA_VERSION
+from sae.storage.manifest import Manifest
 
 _TABLE_HEIGHT = 320  # pixels
 _EXAMPLES = 5  # documents shown for each reason of having been left out

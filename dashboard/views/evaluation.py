@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, evaluation_charts, evaluation_words, frame, page_script, state
-from dashboard.evaluation_data import CASES, METHODS, VARIANTS, evaluation, table
-from dashboard.evaluation_judged import judged
-from dashboard.evaluation_steering import EVERY, named, steers
+from dashboard import data, frame, page_script, state
+from dashboard.evaluation import evaluation_charts, evaluation_words
+from dashboard.evaluation.evaluation_data import CASES, METHODS, VARIANTS, evaluation, table
+from dashboard.evaluation.evaluation_judged import judged
+from dashboard.evaluation.evaluation_steering import EVERY, named, steers
 from dashboard.tables import download_table
 from dashboard.text import plain_text
 

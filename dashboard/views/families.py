@@ -5,10 +5,11 @@ import time
 import pandas as pd
 import streamlit as st
 
-from dashboard import cards, chips, frame, page_script, state, structure_data, treemap
-from dashboard.family_checks import family_checks
-from dashboard.family_page import family_page
-from dashboard.family_search import searched
+from dashboard import cards, chips, frame, page_script, state, structure_data
+from dashboard.families import treemap
+from dashboard.families.family_checks import family_checks
+from dashboard.families.family_page import family_page
+from dashboard.families.family_search import searched
 from dashboard.row_table import chosen_mark, chosen_row, row_table
 from dashboard.text import plain_text, safe_text
 

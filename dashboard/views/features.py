@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cards, chips, data, frame, state
-from dashboard.feature_page import back_to_all, feature_page
-from dashboard.label_panels import label_scores, pair_comparison
+from dashboard.features.feature_page import back_to_all, feature_page
+from dashboard.features.label_panels import label_scores, pair_comparison
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 

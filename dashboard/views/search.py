@@ -3,9 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import cards, data, frame, search_look, search_panel, search_results, state
-from dashboard.search_compare import side_by_side
-from dashboard.search_query import ask
+from dashboard import cards, data, frame, state
+from dashboard.search import search_look, search_panel, search_results
+from dashboard.search.search_compare import side_by_side
+from dashboard.search.search_query import ask
 from dashboard.text import safe_text
 
 _EXAMPLES = 3

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cards, chips, data, frame, page_script, splitting_charts, state, structure_data
-from dashboard.splitting_counts import distributions
+from dashboard import cards, chips, data, frame, page_script, state, structure_data
+from dashboard.splitting import splitting_charts
+from dashboard.splitting.splitting_counts import distributions
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 

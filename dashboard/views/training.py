@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import chips, data, frame, page_script, papers, state, training_charts, training_data
-from dashboard.scaling_page import scaling_page
+from dashboard import chips, data, frame, page_script, papers, state
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
+from dashboard.training import training_charts, training_data
+from dashboard.training.scaling_page import scaling_page
 
 _MOST_DOTS = 3000  # features in the plot of two cosines
 _COLUMNS = {  # column -> (heading, format, width, what it is)

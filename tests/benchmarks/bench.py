@@ -24,13 +24,13 @@ import training_step  # noqa: E402
 from bench_page import Row, machine, write_page  # noqa: E402
 from papers_run import held_megabytes  # noqa: E402
 
+from sae.compiled.fast_encode import FastEncoder  # noqa: E402
+from sae.compiled.selector import has_bfloat16_units  # noqa: E402
 from sae.config import SAEConfig, TrainConfig  # noqa: E402
-from sae.data import standardise  # noqa: E402
 from sae.encode import Weights  # noqa: E402
-from sae.fast_encode import FastEncoder  # noqa: E402
-from sae.initialise import initial_parameters  # noqa: E402
-from sae.selector import has_bfloat16_units  # noqa: E402
 from sae.train import train  # noqa: E402
+from sae.training.data import standardise  # noqa: E402
+from sae.training.initialise import initial_parameters  # noqa: E402
 
 LARGE = SAEConfig(1536, 9216, 64)
 

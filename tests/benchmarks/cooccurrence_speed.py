@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from papers_run import held_megabytes, zipf  # noqa: E402
 
-from sae.cooccurrence import active_entries, cooccurrence_rows  # noqa: E402
+from sae.structure.cooccurrence import active_entries, cooccurrence_rows  # noqa: E402
 
 SLICE = 4096
 

@@ -24,11 +24,11 @@ from playwright.sync_api import Frame, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from sae import schema
-from sae.arrays import write_table
-from sae.families import Family
-from sae.layout import family_layout
+from sae.storage.arrays import write_table
+from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
-from sae.structure_store import FamilyReader
+from sae.structure.families import Family
+from sae.structure.layout import family_layout
 from tests.benchmarks.streamlit_client import ROOT, serving
 from tests.browser.conftest import CHROMIUM
 from tests.sae.hostile import seal

@@ -11,10 +11,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sae import schema
-from sae.arrays import write_group, write_table
 from sae.encode import Weights
 from sae.statistics import invert
-from sae.weights import write_weights
+from sae.storage.arrays import write_group, write_table
+from sae.storage.weights import write_weights
 
 D_IN, FIELDS, ROWS_AT_ONCE, NAMED = 384, 60, 4000, 6
 _FILLER = "we study how this behaves in practice and compare it with what earlier work has reported"

@@ -32,13 +32,13 @@ from build.plan import Job, make_plan, only
 from build.runner import Runner
 from build.work import Work
 from sae import schema
-from sae.arrays import Group
-from sae.evidence import QUANTILE, SCORE, TOP, FeatureEvidence, draw_evidence
-from sae.label_scores import label_cosines, score_labels
-from sae.labels import label_features
-from sae.plain_labels import plain_labels
-from sae.scores import shuffled
+from sae.labelling.evidence import QUANTILE, SCORE, TOP, FeatureEvidence, draw_evidence
+from sae.labelling.label_scores import label_cosines, score_labels
+from sae.labelling.labels import label_features
+from sae.labelling.plain_labels import plain_labels
+from sae.labelling.scores import shuffled
 from sae.statistics import ByFeature
+from sae.storage.arrays import Group
 
 SURE = 0.8  # a Pearson and an F1 from which a label tells its feature
 SCORED = ("pearson_random", "pearson_matched", "pearson_strong_random", "pearson_strong_matched")

@@ -22,10 +22,10 @@ from build.stages import STAGES
 from build.statistics import STATISTICS
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import write_table
 from sae.encode import Weights
 from sae.search import quantise
-from sae.weights import write_weights
+from sae.storage.arrays import write_table
+from sae.storage.weights import write_weights
 
 _BLOCK = 4096
 _TOPICS, _IN_TOPIC, _IN_DOCUMENT = 400, 24, 12

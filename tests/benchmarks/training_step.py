@@ -17,12 +17,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from sae.compiled.fast import FastStepper
+from sae.compiled.selector import has_bfloat16_units
 from sae.config import SAEConfig, TrainConfig
-from sae.data import FloatArray, Standardisation, standardise
-from sae.fast import FastStepper
-from sae.initialise import Parameters, initial_parameters
 from sae.model import TopKSAE
-from sae.selector import has_bfloat16_units
+from sae.training.data import FloatArray, Standardisation, standardise
+from sae.training.initialise import Parameters, initial_parameters
 
 SHAPES = {
     "384x768": SAEConfig(384, 768, 8),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from dashboard.family_node import Node
-from dashboard.graph import family_graph
+from dashboard.families.family_node import Node
+from dashboard.families.graph import family_graph
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

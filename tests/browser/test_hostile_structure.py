@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from sae import schema
-from sae.arrays import write_table
+from sae.storage.arrays import write_table
 from tests.benchmarks.streamlit_client import ROOT, serving
 from tests.browser.conftest import watch
 from tests.sae.hostile import seal

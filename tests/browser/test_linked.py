@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page
 
+from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
-from sae.structure_store import FamilyReader
 from tests.browser.conftest import Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]

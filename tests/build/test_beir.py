@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from build.beir import fingerprint, read_collection
-from build.judged_retrieval import JudgedCollection
+from build.evaluation.beir import fingerprint, read_collection
+from build.evaluation.judged_retrieval import JudgedCollection
 from sae.encode import Weights, decode, encode
 from sae.errors import UserError
 from tests.sae.test_relevance import plain_ndcg, plain_recall

@@ -18,11 +18,11 @@ from build.embedders import embed_corpus
 from build.embedders.minilm import MiniLMEmbedder
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import Group
 from sae.encode import Weights
 from sae.encode import encode as encode_to_serve
 from sae.errors import UserError
-from sae.weights import read_weights, write_weights
+from sae.storage.arrays import Group
+from sae.storage.weights import read_weights, write_weights
 
 ROOT = Path(__file__).parent.parent.parent
 D_IN, N_LATENTS, K, N_DOCUMENTS = 16, 80, 4, 3000

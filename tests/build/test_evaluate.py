@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from build.queries_for_trials import as_query, from_documents, from_file
-from build.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS
+from build.evaluation.queries_for_trials import as_query, from_documents, from_file
+from build.evaluation.steering_methods import CONTROL, EDITS, FIDELITIES, METHODS
 from sae.errors import UserError
-from sae.evaluation_store import Evaluation
+from sae.storage.evaluation_store import Evaluation
 from sae.store import open_store
 
 

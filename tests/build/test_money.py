@@ -7,7 +7,7 @@ import pytest
 
 from build.embedders import make_embedder
 from build.embedders.spending import price_per_token
-from build.evaluation_corpus import EvaluationConfig
+from build.evaluation.evaluation_corpus import EvaluationConfig
 from build.llm.options import LabellerConfig
 from build.llm.prices import chat_price
 from build.money import checked_budget

@@ -45,7 +45,7 @@ def test_a_change_of_code_reaches_what_imports_it(tiny: BuildConfig, monkeypatch
     original = source.source_hash
 
     def touched(module: str) -> str:
-        changed = source.ROOT / "sae" / "cooccurrence.py" in source.needed(module)
+        changed = source.ROOT / "sae" / "structure" / "cooccurrence.py" in source.needed(module)
         return original(module) + ("changed" if changed else "")
 
     monkeypatch.setattr(plan, "source_hash", touched)

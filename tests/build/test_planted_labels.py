@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from build.corpora.synthetic_topics import TOPICS
-from sae import scores
-from sae.evaluation_store import Evaluation
-from sae.phrases import content_keys
+from sae.labelling import scores
+from sae.labelling.phrases import content_keys
+from sae.labelling.words import stem
+from sae.storage.evaluation_store import Evaluation
 from sae.store import Corpus, open_store
-from sae.words import stem
 
 _MATCHES = 0.8  # correlation of activation and topic from which a feature is about the topic
 

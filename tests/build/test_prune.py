@@ -12,7 +12,7 @@ from build import prune as module
 from build.prune import prune
 from sae import schema
 from sae.errors import UserError
-from sae.manifest import damages, read_manifest
+from sae.storage.manifest import damages, read_manifest
 from sae.store import open_store
 from tests.sae import hostile
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from sae import schema
-from sae.manifest import read_manifest
+from sae.storage.manifest import read_manifest
 
 ROOT = Path(__file__).parent.parent.parent
 

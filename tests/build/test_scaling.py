@@ -14,8 +14,8 @@ from build import scaling
 from build.config import BuildConfig, CorpusConfig, GridConfig, SAEPlan, load_profile
 from build.work import Target, Work
 from sae import schema
-from sae.arrays import read_table
 from sae.errors import UserError
+from sae.storage.arrays import read_table
 
 D_IN, N_DOCUMENTS = 16, 240
 GRID = GridConfig(k_shares=(0.07, 0.13), n_ratios=(1, 2, 4), steps=40)

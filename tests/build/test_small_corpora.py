@@ -16,7 +16,7 @@ from build.embedders import make_embedder
 from build.plan import make_plan
 from build.runner import Runner
 from sae import schema
-from sae.manifest import read_manifest
+from sae.storage.manifest import read_manifest
 
 HOME = str(Path(__file__).parent.parent.parent / "dashboard" / "Home.py")
 

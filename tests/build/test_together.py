@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sae import schema
-from sae.arrays import read_table
+from sae.storage.arrays import read_table
 
 PROFILE = """
 [[corpora]]

@@ -9,7 +9,7 @@ from build.display import Display
 from build.verify import verify
 from sae import schema
 from sae.errors import UserError
-from sae.manifest import read_manifest
+from sae.storage.manifest import read_manifest
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import served
-from sae import download, schema
-from sae.bundle import CACHE_VARIABLE
+from sae import schema
+from sae.storage import download
+from sae.storage.bundle import CACHE_VARIABLE
 from tests.sae import hostile
 from tests.sae.address_server import Server, serving
 

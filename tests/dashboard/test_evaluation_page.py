@@ -11,12 +11,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import evaluation_charts, evaluation_steering, evaluation_words, papers_steering
 from dashboard.charts import ACCENT, MUTED
-from dashboard.evaluation_data import MEASURES, METHODS
-from dashboard.training_charts import THEIRS
+from dashboard.evaluation import evaluation_charts, evaluation_steering, evaluation_words, papers_steering
+from dashboard.evaluation.evaluation_data import MEASURES, METHODS
+from dashboard.training.training_charts import THEIRS
 from sae import schema
-from sae.evaluation_store import Evaluation
+from sae.storage.evaluation_store import Evaluation
 from sae.store import open_store
 
 PAGE = str(Path(__file__).parent.parent.parent / "dashboard" / "views" / "evaluation.py")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dashboard.family_labels import Writing, bounds, font_size, ring_labels
-from dashboard.family_node import Node, radius_of
-from dashboard.family_svg import family_svg
-from sae.families import Family
-from sae.layout import family_layout
+from dashboard.families.family_labels import Writing, bounds, font_size, ring_labels
+from dashboard.families.family_node import Node, radius_of
+from dashboard.families.family_svg import family_svg
+from sae.structure.families import Family
+from sae.structure.layout import family_layout
 
 LETTER = 0.5  # narrower than assumed: what is drawn may be a little shorter, not longer
 

@@ -11,11 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import chips
-from dashboard.feature_page import quantile_places
+from dashboard.features.feature_page import quantile_places
 from dashboard.text import html_text, plain_text, safe_text
 from sae import schema
-from sae.arrays import write_table
-from sae.manifest import file_sha256
+from sae.storage.arrays import write_table
+from sae.storage.manifest import file_sha256
 from sae.store import SAE, open_store
 from tests.dashboard.search_app import CORPUS, Open, build_of, edit_manifest, opener
 

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import family_charts, graph, splitting_charts, treemap
-from dashboard.family_files import family_graphml, family_json
-from dashboard.family_node import Node, score_colour
-from dashboard.family_svg import family_svg
-from dashboard.graph import family_graph, graph_height
+from dashboard.families import family_charts, graph, treemap
+from dashboard.families.family_files import family_graphml, family_json
+from dashboard.families.family_node import Node, score_colour
+from dashboard.families.family_svg import family_svg
+from dashboard.families.graph import family_graph, graph_height
+from dashboard.splitting import splitting_charts
 
 HOSTILE = [
     "<script>alert(1)</script>",

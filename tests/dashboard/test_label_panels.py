@@ -3,7 +3,7 @@
 import pandas as pd
 
 from dashboard import papers
-from dashboard.label_panels import pairs_table, score_summary
+from dashboard.features.label_panels import pairs_table, score_summary
 from sae import schema
 
 NAN = float("nan")

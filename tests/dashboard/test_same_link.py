@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from build.bundle import write_bundle
-from sae.bundle import CACHE_VARIABLE
+from sae.storage.bundle import CACHE_VARIABLE
 from sae.store import open_store
 from tests.sae import hostile
 from tests.sae.address_server import serving

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sae.manifest import file_sha256
 from sae.schema import CURRENT, MANIFEST, SCHEMA_VERSION
+from sae.storage.manifest import file_sha256
 from tests.dashboard.search_app import CORPUS, Open, build_of, edit_manifest
 
 

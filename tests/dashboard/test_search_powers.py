@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.search_choices import FamilyMove, parse_families
-from dashboard.search_export import results_bibtex, results_csv
+from dashboard.search.search_choices import FamilyMove, parse_families
+from dashboard.search.search_export import results_bibtex, results_csv
+from sae.storage.structure_store import FamilyReader
 from sae.store import Corpus
-from sae.structure_store import FamilyReader
 from tests.dashboard.search_app import Open, address, fidelity, shown_titles, top
 
 

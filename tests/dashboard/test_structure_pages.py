@@ -7,9 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sae import schema
-from sae.arrays import write_table
+from sae.storage.arrays import write_table
+from sae.storage.structure_store import FamilyReader, domains, splitting, splitting_summary
 from sae.store import open_store
-from sae.structure_store import FamilyReader, domains, splitting, splitting_summary
 from tests.sae import hostile
 
 ROOT = Path(__file__).parent.parent.parent

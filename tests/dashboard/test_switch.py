@@ -17,7 +17,7 @@ import pytest
 
 from dashboard import data
 from sae import schema
-from sae.arrays import write_table
+from sae.storage.arrays import write_table
 from tests.benchmarks.streamlit_client import ROOT, Session, serving
 from tests.dashboard.search_app import Open, address, page, shown_titles, top
 from tests.sae import hostile

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import papers, scaling_page, training_charts, training_data
-from sae import scaling_store, schema
-from sae.scaling import fit_power_law
+from dashboard import papers
+from dashboard.training import scaling_page, training_charts, training_data
+from sae import schema
+from sae.storage import scaling_store
 from sae.store import open_store
+from sae.training.scaling import fit_power_law
 
 ROOT = Path(__file__).parent.parent.parent
 CORPUS = "planted"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sae import schema
 from sae.errors import UserError
-from sae.manifest import file_sha256
+from sae.storage.manifest import file_sha256
 from sae.store import open_store
 from tests.sae import hostile
 from tests.sae.mutate import mutate

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from sae import limits, schema
-from sae.manifest import CHECKSUM, file_sha256, own_checksum, walk_files
+from sae import schema
+from sae.storage import limits
+from sae.storage.manifest import CHECKSUM, file_sha256, own_checksum, walk_files
 
 CORPUS, SAE = "planted", "SAE3"
 ONE = f"{CORPUS}/{SAE}"

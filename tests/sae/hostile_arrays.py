@@ -13,7 +13,8 @@ import zarr
 from numcodecs.zstd import Zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
-from sae import limits, schema
+from sae import schema
+from sae.storage import limits
 from tests.sae.hostile import CORPUS, ONE, Payload, change, changed, many
 
 

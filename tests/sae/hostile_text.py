@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sae import schema
-from sae.arrays import write_table
+from sae.storage.arrays import write_table
 from tests.dashboard.test_text import HOSTILE
 from tests.sae import hostile
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sae import label_store, scaling_store, structure_store
-from sae.corpus_store import Corpus
-from sae.evaluation_store import Evaluation
-from sae.sae_store import SAE
+from sae.storage import label_store, scaling_store, structure_store
+from sae.storage.corpus_store import Corpus
+from sae.storage.evaluation_store import Evaluation
+from sae.storage.sae_store import SAE
+from sae.storage.stored_rows import StoredRows
+from sae.storage.structure_store import FamilyReader
 from sae.store import Store
-from sae.stored_rows import StoredRows
-from sae.structure_store import FamilyReader
 
 Piece = tuple[str, Callable[[], Any]]
 

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
+from sae.labelling.words import word_key
 from sae.statistics import ByFeature
-from sae.words import word_key
 
 D_IN = 48
 TOPICS = {

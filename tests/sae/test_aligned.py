@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sae.aligned import LINE, aligned_copy, aligned_zeros
+from sae.compiled.aligned import LINE, aligned_copy, aligned_zeros
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64, np.int64])

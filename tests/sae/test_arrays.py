@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sae.arrays import Group, write_group
+from sae.storage.arrays import Group, write_group
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -13,10 +13,10 @@ import pytest
 from build.bundle import write_bundle
 from build.display import Display
 from build.verify import verify
-from sae import bundle as bundles
 from sae.errors import UserError
-from sae.manifest import file_sha256
 from sae.schema import MANIFEST
+from sae.storage import bundle as bundles
+from sae.storage.manifest import file_sha256
 from sae.store import open_store
 from tests.sae import hostile
 from tests.sae.opening import leave_no_room, opened_at_once

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sae import column_sums
-from sae.column_sums import Sums
+from sae.compiled import column_sums
+from sae.compiled.column_sums import Sums
 from sae.steer import Steered, cosine
 from tests.sae.test_search import clustered, make_searcher
 

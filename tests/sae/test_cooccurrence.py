@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.cooccurrence import ROWS_OF_BLOCK, Cooccurrence, _Entries, active_entries, cooccurrence
+from sae.structure.cooccurrence import ROWS_OF_BLOCK, Cooccurrence, _Entries, active_entries, cooccurrence
 
 
 def random_latents(
@@ -48,7 +48,7 @@ def test_several_blocks_and_more_active_features_than_a_row_in_cache(threads: in
 
 
 def test_more_entries_than_int32_can_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sae.cooccurrence.MOST_IN_INT32", 100)
+    monkeypatch.setattr("sae.structure.cooccurrence.MOST_IN_INT32", 100)
     acts, indices = random_latents(np.random.default_rng(3), 200, 40, 6)
     latents = active_entries(acts, indices, 40)
     assert _Entries(latents, 1).places.dtype == np.int64

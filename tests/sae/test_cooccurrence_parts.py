@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sae.cooccurrence import Cooccurrence, cooccurrence, cooccurrence_rows
-from sae.cooccurrence_parts import among
-from sae.family_metrics import as_matrix
+from sae.structure.cooccurrence import Cooccurrence, cooccurrence, cooccurrence_rows
+from sae.structure.cooccurrence_parts import among
+from sae.structure.family_metrics import as_matrix
 
 N_LATENTS = 90
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from sae.crew import share
+from sae.compiled.crew import share
 
 
 @pytest.mark.skipif(

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sae.cutting import cut_to_bytes
+from sae.labelling.cutting import cut_to_bytes
 
 
 @given(st.text(), st.integers(4, 40))

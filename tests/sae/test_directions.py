@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sae.directions import KINDS, Directions, Statistics, family_move
 from sae.encode import Weights
 from sae.errors import UserError
 from sae.steer import steer
+from sae.steering.directions import KINDS, Directions, Statistics, family_move
 
 # Feature 0 is always with 1 (denser) and half the time with 2; 3 is rarer than 0 and always with it.
 ACTS = np.zeros((60, 6), np.float32)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sae.cooccurrence import active_entries
-from sae.domains import label_overlap, match_domains, shared_documents
 from sae.encode import Weights, encode
 from sae.errors import UserError
+from sae.structure.cooccurrence import active_entries
+from sae.structure.domains import label_overlap, match_domains, shared_documents
 
 
 def weights(directions: np.ndarray, mean: float, scale: float) -> Weights:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sae.checkpoint import load_checkpoint
 from sae.config import SAEConfig, TrainConfig
-from sae.early_stop import EarlyStop
 from sae.encode import decode, encode
-from sae.initialise import Parameters
 from sae.train import HISTORY_COLUMNS, TrainResult, train
+from sae.training.checkpoint import load_checkpoint
+from sae.training.early_stop import EarlyStop
+from sae.training.initialise import Parameters
 
 torch.set_num_threads(1)
 D_IN, STEPS = 16, 100

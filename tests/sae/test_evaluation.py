@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sae.evaluation import best_features, correlations, f1_of, match_topics, probe_f1, ranking_kept
+from sae.steering.evaluation import best_features, correlations, f1_of, match_topics, probe_f1, ranking_kept
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sae.evidence import (
+from sae.labelling.evidence import (
     LABEL,
     MATCHED,
     MIN_DOCUMENTS,

@@ -9,12 +9,20 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.cooccurrence import Cooccurrence, active_entries, cooccurrence
 from sae.errors import UserError
-from sae.families import Families, Family, FamilyConfig, find_families, merge, normalised, spanning_forest
-from sae.feature_filter import FeatureFilter, filter_features
-from sae.null_model import shuffle_latents
 from sae.store import open_store
+from sae.structure.cooccurrence import Cooccurrence, active_entries, cooccurrence
+from sae.structure.families import (
+    Families,
+    Family,
+    FamilyConfig,
+    find_families,
+    merge,
+    normalised,
+    spanning_forest,
+)
+from sae.structure.feature_filter import FeatureFilter, filter_features
+from sae.structure.null_model import shuffle_latents
 
 
 def planted(n_documents: int = 4000, seed: int = 0) -> tuple[sp.csr_matrix, dict[int, list[int]]]:

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from sae.cooccurrence import active_entries, cooccurrence
-from sae.families import Family
-from sae.family_metrics import (
+from sae.structure.cooccurrence import active_entries, cooccurrence
+from sae.structure.families import Family
+from sae.structure.family_metrics import (
     as_matrix,
     block_ratio,
     disjoint,

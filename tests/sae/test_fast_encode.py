@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sae.compiled.fast_encode import FastEncoder
 from sae.encode import Weights, encode
-from sae.fast_encode import FastEncoder
 
 
 def weights(rng: np.random.Generator, d_in: int, n_latents: int, k: int) -> Weights:

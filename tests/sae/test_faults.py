@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sae import schema
-from sae.bundle import CACHE_VARIABLE
+from sae.storage.bundle import CACHE_VARIABLE
 from sae.store import Store, open_store
 from tests import faults
 from tests.sae import hostile

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sae.filters import DocumentFilter
+from sae.steering.filters import DocumentFilter
 from sae.store import open_store
 
 

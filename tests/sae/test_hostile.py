@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sae import schema
-from sae.trust import ENCODER_SHA256
+from sae.storage.trust import ENCODER_SHA256
 from tests.sae import hostile, hostile_arrays, hostile_tables
 
 ROOT = Path(__file__).parent.parent.parent

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import sae.jit
+import sae.compiled.jit
 
 CALLER = """
 from sae.inner import inner
-from sae.jit import compiled
+from sae.compiled.jit import compiled
 
 @compiled
 def outer(x):
@@ -21,12 +21,12 @@ print(outer(1), sum(outer.stats.cache_hits.values()))
 
 def test_a_changed_callee_in_another_file_is_compiled_anew(tmp_path: Path) -> None:
     package = tmp_path / "sae"
-    package.mkdir()
-    shutil.copy(sae.jit.__file__, package / "jit.py")
+    (package / "compiled").mkdir(parents=True)
+    shutil.copy(sae.compiled.jit.__file__, package / "compiled" / "jit.py")
     (package / "outer.py").write_text(CALLER)
 
     def outer_of_one(added: int) -> tuple[str, str]:
-        inner = f"from sae.jit import compiled\n\n@compiled\ndef inner(x):\n    return x + {added}\n"
+        inner = f"from sae.compiled.jit import compiled\n\n@compiled\ndef inner(x):\n    return x + {added}\n"
         (package / "inner.py").write_text(inner)
         command = [sys.executable, "-m", "sae.outer"]
         found, hits = subprocess.run(

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from sae.judge import WAYS, LocalJudge, content_words, verdict
+from sae.steering.judge import WAYS, LocalJudge, content_words, verdict
 from tests.sae.planted import TOPICS, embed
 
 N_RESULTS = 10

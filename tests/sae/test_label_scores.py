@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from sae import scores
+from sae.labelling import scores
 
 confidence = st.lists(
     st.sampled_from([-1.0, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0]), min_size=2, max_size=30

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sae import label_store, schema
-from sae.label_pairs import summarise_pairs
+from sae import schema
+from sae.labelling.label_pairs import summarise_pairs
+from sae.storage import label_store
 from sae.store import open_store
 
 

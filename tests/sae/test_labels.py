@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sae import scores
 from sae.errors import UserError
-from sae.evidence import MATCHED, QUANTILE, RANDOM, SCORE, FeatureEvidence, draw_evidence
-from sae.interpret import Candidate, label_text
-from sae.label_scores import EVIDENCE_COLUMNS, SCORE_TABLE, predict, score_labels
-from sae.labels import LABEL_TABLE, label_features
-from sae.phrases import MODIFIER, Phrases, prepare_phrases
-from sae.plain_labels import plain_labels
-from sae.roles import PlainPredictor
+from sae.labelling import scores
+from sae.labelling.evidence import MATCHED, QUANTILE, RANDOM, SCORE, FeatureEvidence, draw_evidence
+from sae.labelling.interpret import Candidate, label_text
+from sae.labelling.label_scores import EVIDENCE_COLUMNS, SCORE_TABLE, predict, score_labels
+from sae.labelling.labels import LABEL_TABLE, label_features
+from sae.labelling.phrases import MODIFIER, Phrases, prepare_phrases
+from sae.labelling.plain_labels import plain_labels
+from sae.labelling.roles import PlainPredictor
 from sae.statistics import ByFeature
 from tests.sae.planted import TOPICS, Planted, embed, planted_corpus
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.families import Family
-from sae.layout import CLOSEST, LARGEST_IN_ROWS, family_layout
+from sae.structure.families import Family
+from sae.structure.layout import CLOSEST, LARGEST_IN_ROWS, family_layout
 
 
 def grown(above: list[int]) -> Family:

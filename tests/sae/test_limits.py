@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sae import limits
+from sae.storage import limits
 
 ROOT = Path(__file__).parent.parent.parent
 _TEXTS = limits.TEXT_CHARACTERS

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from sae.compiled.fast import FastStepper
 from sae.config import SAEConfig, TrainConfig
-from sae.data import Batches, noise_codes, standardise
-from sae.fast import FastStepper
-from sae.initialise import Parameters, initial_parameters
-from sae.reference import ReferenceStepper
 from sae.train import train
+from sae.training.data import Batches, noise_codes, standardise
+from sae.training.initialise import Parameters, initial_parameters
+from sae.training.reference import ReferenceStepper
 
 torch.set_num_threads(1)
 

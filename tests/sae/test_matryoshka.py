@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from sae import schema
-from sae.calibrate import threshold_of
 from sae.config import SAEConfig, TrainConfig
 from sae.encode import decode, encode
 from sae.errors import UserError
-from sae.loss import batch_losses
-from sae.manifest import StoreError
 from sae.model import TopKSAE
+from sae.storage.manifest import StoreError
+from sae.storage.weights import read_weights, write_weights
 from sae.train import train
-from sae.weights import read_weights, write_weights
+from sae.training.calibrate import threshold_of
+from sae.training.loss import batch_losses
 
 torch.set_num_threads(1)
 D_IN, N, K = 12, 30, 3

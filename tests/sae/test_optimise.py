@@ -6,8 +6,8 @@ import torch
 
 from sae.encode import Weights, encode
 from sae.errors import UserError
-from sae.optimise import LEARNING_RATE, STEPS, WEIGHT_DECAY, optimise, target_of
 from sae.steer import steer
+from sae.steering.optimise import LEARNING_RATE, STEPS, WEIGHT_DECAY, optimise, target_of
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from sae.config import SAEConfig
 from sae.errors import UserError
-from sae.peers import ALONE, Peers
 from sae.train import choose_path
+from sae.training.peers import ALONE, Peers
 
 SCRIPT = Path(__file__).parent / "train_together.py"
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sae.phrase_means import documents_with_words, mean_vectors
-from sae.phrases import prepare_phrases
+from sae.labelling.phrase_means import documents_with_words, mean_vectors
+from sae.labelling.phrases import prepare_phrases
 from tests.sae.planted import embed, planted_corpus
 
 

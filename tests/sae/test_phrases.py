@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.ngrams import MAX_WORDS, find_ngrams
-from sae.phrases import Phrases, content_keys, prepare_phrases, split_label
-from sae.words import LINK_WORDS, STOP_WORDS, tokenise
+from sae.labelling.ngrams import MAX_WORDS, find_ngrams
+from sae.labelling.phrases import Phrases, content_keys, prepare_phrases, split_label
+from sae.labelling.words import LINK_WORDS, STOP_WORDS, tokenise
 from tests.sae.planted import TOPICS, embed, planted_corpus
 
 WORDS = ["graph", "graphs", "kernel", "of", "the", "deep", "method", "time-series", ".", ",", "k-means"]

@@ -9,11 +9,11 @@ import torch
 from build.corpora.synthetic import PlantedTruth, truth
 from sae import schema
 from sae.config import SAEConfig, TrainConfig
-from sae.cooccurrence import active_entries, cooccurrence
 from sae.encode import encode
-from sae.families import find_families
-from sae.null_model import shuffle_latents
 from sae.store import open_store
+from sae.structure.cooccurrence import active_entries, cooccurrence
+from sae.structure.families import find_families
+from sae.structure.null_model import shuffle_latents
 from sae.train import train
 
 torch.set_num_threads(1)

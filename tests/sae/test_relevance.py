@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sae.relevance import against_judgments, ndcg, recall
+from sae.steering.relevance import against_judgments, ndcg, recall
 
 
 def plain_ndcg(ranking: list[int], judgments: dict[int, float], at: int) -> float:

@@ -9,11 +9,12 @@ import pytest
 from build.bundle import write_bundle
 from build.display import Display
 from build.verify import verify
-from sae import download, remote, schema
-from sae.bundle import CACHE_VARIABLE
+from sae import schema
 from sae.errors import UserError
-from sae.fetch import by_need
-from sae.manifest import file_sha256
+from sae.storage import download, remote
+from sae.storage.bundle import CACHE_VARIABLE
+from sae.storage.fetch import by_need
+from sae.storage.manifest import file_sha256
 from sae.store import open_store
 from tests.sae import hostile
 from tests.sae.address_server import Server, serving

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sae.scaling import FEWEST_POINTS, fit_power_law, frontier, window_means
+from sae.training.scaling import FEWEST_POINTS, fit_power_law, frontier, window_means
 
 
 @given(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sae.slider import STEPS, slider_scale
 from sae.steer import REACH_75
+from sae.steering.slider import STEPS, slider_scale
 
 
 @given(

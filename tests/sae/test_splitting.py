@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from sae.errors import UserError
-from sae.splitting import (
+from sae.structure.splitting import (
     Match,
     SplittingConfig,
     children_of,

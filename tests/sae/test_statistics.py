@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sae.cooccurrence import active_entries, cooccurrence
 from sae.encode import Weights
 from sae.statistics import feature_statistics, geometry, invert, nearest, strongest_partners
+from sae.structure.cooccurrence import active_entries, cooccurrence
 
 N_DOCUMENTS, N_LATENTS, K, D_IN = 300, 40, 5, 12
 

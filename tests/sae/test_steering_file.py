@@ -5,7 +5,14 @@ import json
 import pytest
 
 from sae.errors import UserError
-from sae.steering_file import FORMAT, MAX_BYTES, SavedFamily, SavedSteering, read_steering, write_steering
+from sae.steering.steering_file import (
+    FORMAT,
+    MAX_BYTES,
+    SavedFamily,
+    SavedSteering,
+    read_steering,
+    write_steering,
+)
 
 SAVED = SavedSteering(
     "Fewer galaxies", "astro", "SAE8", {12: -3.5, 40: 2.0}, {12: "Galaxies", 40: "Stars é 🌟"}, "optimised", "family",

@@ -12,7 +12,7 @@ import zarr
 
 from sae import schema
 from sae.encode import encode
-from sae.manifest import StoreError
+from sae.storage.manifest import StoreError
 from sae.store import open_store
 
 

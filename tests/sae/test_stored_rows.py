@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sae import limits, stored_rows
 from sae.errors import UserError
 from sae.search import Searcher
+from sae.storage import limits, stored_rows
+from sae.storage.stored_rows import StoredRows
+from sae.storage.trust import open_matrix
 from sae.store import Corpus, open_store
-from sae.stored_rows import StoredRows
-from sae.trust import open_matrix
 from tests.sae import hostile
 
 ROOT = Path(__file__).parent.parent.parent

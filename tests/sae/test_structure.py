@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sae.families import Family
-from sae.structure import (
+from sae.structure.families import Family
+from sae.structure.orderings import (
     band_contrast,
     decoder_orderings,
     family_order,

@@ -1,7 +1,7 @@
 """More and less like a document: moves worked out by hand."""
 
-from sae.rewriting import rewrite
-from sae.suggest import less_like, more_like
+from sae.steering.rewriting import rewrite
+from sae.steering.suggest import less_like, more_like
 from sae.why import Why
 
 

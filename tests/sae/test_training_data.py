@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sae.config import SAEConfig
-from sae.data import Batches, noise_codes, normal_quantiles, standardise
-from sae.initialise import geometric_median, initial_parameters
 from sae.model import PARAMETER_NAMES, TopKSAE
+from sae.training.data import Batches, noise_codes, normal_quantiles, standardise
+from sae.training.initialise import geometric_median, initial_parameters
 
 torch.set_num_threads(1)
 
@@ -19,7 +19,7 @@ def clustered(n=3000, d_in=24):
 
 
 def test_standardisation_is_that_of_the_training_rows(monkeypatch):
-    monkeypatch.setattr("sae.data.BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr("sae.training.data.BLOCK_ENTRIES", 1000)
     x, rows = clustered(), np.arange(0, 3000, 2)
     x[1::2] += 100  # not trained on
     standard = standardise(x, rows, np.arange(1, 3000, 2))

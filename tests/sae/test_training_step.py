@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sae.compiled.fast import FastStepper
+from sae.compiled.selector import Selector
 from sae.config import SAEConfig, TrainConfig
-from sae.data import Standardisation, noise_codes
-from sae.fast import FastStepper
-from sae.initialise import Parameters
 from sae.model import PARAMETER_NAMES
-from sae.reference import ReferenceStepper
-from sae.selector import Selector
+from sae.training.data import Standardisation, noise_codes
+from sae.training.initialise import Parameters
+from sae.training.reference import ReferenceStepper
 
 torch.set_num_threads(1)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sae.steer import cosine
-from sae.trials import N_OPTIONS, Bootstrap, amounts_for, draw_trials, interval, share_within
+from sae.steering.trials import N_OPTIONS, Bootstrap, amounts_for, draw_trials, interval, share_within
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sae.vectors import WORD, gather_reaching, padded
+from sae.compiled.vectors import WORD, gather_reaching, padded
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sae.directions import Direction
 from sae.encode import Weights, decode, encode
-from sae.side_effects import side_effects
 from sae.steer import MODES, cosine, steer
+from sae.steering.directions import Direction
+from sae.steering.side_effects import side_effects
 from sae.why import why
 from tests.sae.test_steer import make_query, make_weights
 

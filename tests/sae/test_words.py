@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae.words import BOUNDARY, plain_text, singular, stem, tokenise, without_tex_accents, word_key
+from sae.labelling.words import BOUNDARY, plain_text, singular, stem, tokenise, without_tex_accents, word_key
 
 
 def written(text: str) -> list[str]:

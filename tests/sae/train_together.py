@@ -9,8 +9,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from sae.config import SAEConfig, TrainConfig
-from sae.peers import current
 from sae.train import train
+from sae.training.peers import current
 
 D_IN, STEPS = 16, 60
 HELD_OUT = np.arange(51)

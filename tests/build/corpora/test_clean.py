@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from build.corpora.clean import KEPT, Cleaner, CleaningPolicy, clean, clean_to_parquet
 from build.corpora.document import RawDocument
 from build.corpora.encoding import mend
-from sae import limits, schema
+from sae import schema
 from sae.errors import UserError
-from sae.trust_values import check_values
+from sae.storage import limits
+from sae.storage.trust_values import check_values
 
 BODY = "Galaxies collide and their gas forms new stars in bursts."
 

@@ -16,12 +16,12 @@ from build.llm.forms import checked_label
 from build.llm.options import LabellerConfig, label_settings, read_labeller
 from build.llm.stage import interpreter_of, label_tables, local_history, predictor_of
 from sae import schema
-from sae.evidence import LABEL, SCORE, FeatureEvidence, draw_evidence
-from sae.label_pairs import compare_pairs, draw_features, summarise_pairs
-from sae.labels import LABEL_TABLE, LabelResult, label_features
-from sae.phrases import Phrases, prepare_phrases
-from sae.roles import LocalInterpreter, LocalPredictor, PlainInterpreter, PlainPredictor
-from sae.sampled_evidence import checked, sampled, shown
+from sae.labelling.evidence import LABEL, SCORE, FeatureEvidence, draw_evidence
+from sae.labelling.label_pairs import compare_pairs, draw_features, summarise_pairs
+from sae.labelling.labels import LABEL_TABLE, LabelResult, label_features
+from sae.labelling.phrases import Phrases, prepare_phrases
+from sae.labelling.roles import LocalInterpreter, LocalPredictor, PlainInterpreter, PlainPredictor
+from sae.labelling.sampled_evidence import checked, sampled, shown
 from sae.statistics import ByFeature
 from tests.build.llm.conftest import MakeClient
 from tests.build.llm.fake import FakeModel, completion, right_answer

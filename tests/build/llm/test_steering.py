@@ -13,17 +13,17 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from build import evaluation_llm
 from build.config import load_profile
 from build.display import Display
-from build.evaluation_corpus import EvaluationConfig
-from build.evaluation_llm import asking, check_evaluation, cost, evaluation_prices
+from build.evaluation import evaluation_llm
+from build.evaluation.evaluation_corpus import EvaluationConfig
+from build.evaluation.evaluation_llm import asking, check_evaluation, cost, evaluation_prices
+from build.evaluation.steering_llm import JUDGE, N_REWRITTEN, LLMJudge, LLMRewriter
 from build.llm.client import Client, SpentError
 from build.llm.endpoint import ServerConfig
 from build.llm.prices import chat_price
 from build.plan import make_plan
 from build.runner import Runner
-from build.steering_llm import JUDGE, N_REWRITTEN, LLMJudge, LLMRewriter
 from sae.errors import UserError
 from tests.build.llm.conftest import MakeClient
 from tests.build.llm.fake import FakeModel, completion

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from sae import label_store
+from sae.storage import label_store
 from sae.store import open_store
 from tests.build.llm.fake import FakeModel
 from tests.build.servers import CANARY, cut, send

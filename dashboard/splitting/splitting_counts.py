@@ -1,0 +1,121 @@
+"""Splitting over all features: distributions of cosines, recurrence, self-consistency, and the scaling grid."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import chips, page_script, structure_data
+from dashboard.splitting import splitting_charts
+from dashboard.tables import download_table
+from dashboard.text import safe_text
+
+_FIXED = {"k fixed, n grows": "k", "n fixed, k grows": "n"}
+
+
+def distributions(corpus_name: str, names: list[str], summary: pd.DataFrame) -> None:
+    """The section below one feature's flow."""
+    st.subheader("Over all features", anchor=False)
+    one, two, three = st.columns(3, gap="large")
+    with one:
+        st.markdown("How near is the nearest feature of the smaller model?")
+        found = summary[summary["kind"] == "cosines"]
+        table = pd.DataFrame(
+            {"series": found["sae"] + " in " + found["other"], "x": found["x"], "value": found["value"]}
+        )
+        page_script.saved_chart(
+            splitting_charts.steps(
+                table[table["x"] >= 0], "cosine of decoder directions", "share of features"
+            ),
+            "Distribution of cosines",
+            f"{corpus_name}-cosines",
+        )
+        st.caption(_medians(summary))
+    with two:
+        st.markdown("How many features recur in every larger model?")
+        found = summary[summary["kind"] == "recurring"]
+        table = pd.DataFrame({"series": found["sae"], "x": found["x"], "value": found["value"]})
+        page_script.saved_chart(
+            splitting_charts.steps(table, "cosine above", "features", percent=False),
+            "Recurring features by threshold",
+            f"{corpus_name}-recurring",
+        )
+        st.caption(_recurring(found))
+    with three:
+        st.markdown("Do two ways down lead to the same features?")
+        found = summary[summary["kind"] == "overlap"]
+        if found.empty:
+            st.caption(f"This needs three models; there are {len(names)}.")
+        else:
+            table = pd.DataFrame({"series": found["other"], "x": found["x"], "value": found["value"]})
+            page_script.saved_chart(
+                splitting_charts.steps(
+                    table, "overlap, directly and through the middle", "features", percent=False
+                ),
+                "Self-consistency of the assignments",
+                f"{corpus_name}-self-consistency",
+            )
+            median = summary[summary["kind"] == "median overlap"]["value"]
+            st.caption(f"Median overlap {chips.signed(median.iloc[0])}." if len(median) else "")
+    _grid(corpus_name)
+
+
+def _medians(summary: pd.DataFrame) -> str:
+    found = summary[summary["kind"] == "median cosine"]
+    told = [
+        f"{safe_text(row['sae'], 30)} in {safe_text(row['other'], 30)} {chips.signed(row['value'])}"
+        for row in found.to_dict("records")
+    ]
+    return "Medians: " + ", ".join(told) + "." if told else ""
+
+
+def _recurring(found: pd.DataFrame) -> str:
+    at = found[(found["x"] - 0.95).abs() < 1e-6]["value"]
+    return f"{int(at.iloc[0]):,} at the papers' cosine of 0.95." if len(at) else ""
+
+
+def _grid(corpus_name: str) -> None:
+    """The distributions between the SAEs that were trained for scaling laws."""
+    found = structure_data.grid_cosines(corpus_name)
+    st.markdown("What changes features more: more of them, or more active at a time?")
+    if found is None or found.empty:
+        st.caption(
+            "The build trained no grid of models, or is older than this comparison. Add a [grid] table to the "
+            "profile and run `make artifacts`."
+        )
+        return
+    for place, (title, fixed) in zip(st.columns(2, gap="large"), _FIXED.items(), strict=True):
+        part = found[found["fixed"] == fixed]
+        with place:
+            if part.empty:
+                st.caption(f"{title}: the grid has one value only.")
+                continue
+            column = "k" if fixed == "k" else "n_latents"
+            groups = {f"{fixed} = {value:,}": value for value in sorted(part[column].unique().tolist())}
+            chosen = st.selectbox(title, list(groups), key=f"grid-{fixed}")
+            shown = part[part[column] == groups[chosen]]
+            page_script.saved_chart(
+                splitting_charts.steps(
+                    _series(shown, fixed), "cosine with the nearest feature", "share of features"
+                ),
+                f"Distribution of nearest cosines in the grid, {title}",
+                f"{corpus_name}-grid-{fixed}-fixed",
+            )
+            medians = shown.drop_duplicates(["n_latents", "k"])
+            st.caption(
+                "Medians: "
+                + ", ".join(
+                    f"{name} {chips.signed(value)}"
+                    for name, value in zip(_names(medians, fixed), medians["median"], strict=True)
+                )
+                + "."
+            )
+    download_table(found, f"{corpus_name}-grid-cosines", key="grid-csv")
+
+
+def _names(rows: pd.DataFrame, fixed: str) -> list[str]:
+    own, other = ("n_latents", "other_n_latents") if fixed == "k" else ("k", "other_k")
+    return [f"{a:,} in {b:,}" for a, b in zip(rows[own], rows[other], strict=True)]
+
+
+def _series(rows: pd.DataFrame, fixed: str) -> pd.DataFrame:
+    table = pd.DataFrame({"series": _names(rows, fixed), "x": rows["x"], "value": rows["share"]})
+    return table[table["x"] >= 0]

@@ -1,0 +1,183 @@
+"""The compiled parts of a CPU training step that go document by document."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sae.compiled.bits import rounded_bits, widened
+from sae.compiled.jit import compiled
+from sae.compiled.row_kernels import add_rows, dots
+
+Array = np.ndarray[Any, Any]
+
+
+@compiled
+def round_row(row: Array, bits: Array, rounded: Array) -> tuple[Any, Any]:
+    """Write ``row`` as bfloat16 bits; returns its squared norm and that of what rounding took away.
+
+    ``bits`` is the uint32 view of ``row``.
+    """
+    squares = np.float32(0)
+    lost = np.float32(0)
+    for c in range(len(row)):
+        upper = rounded_bits(bits[c])
+        rounded[c] = upper
+        difference = row[c] - widened(upper)
+        squares += row[c] * row[c]
+        lost += difference * difference
+    return squares, lost
+
+
+@compiled
+def round_rows(x: Array, rounded: Array, norms: Array) -> None:
+    """bfloat16 bits of float32 ``x`` (rows, d_in) into ``rounded`` (rows, d_in) uint16, and into ``norms``
+    (rows, 2) each row's norm and the norm of its rounding error."""
+    n_rows = x.shape[0]
+    for r in range(n_rows):
+        squares, lost = round_row(x[r], x[r].view(np.uint32), rounded[r])
+        norms[r, 0] = math.sqrt(squares)
+        norms[r, 1] = math.sqrt(lost)
+
+
+@compiled
+def largest_norms(norms: Array, largest: Array) -> None:
+    """Column maxima of ``norms`` (n, 2), none negative, into ``largest`` (2,)."""
+    first, second = norms.dtype.type(0), norms.dtype.type(0)
+    for j in range(norms.shape[0]):
+        first = max(first, norms[j, 0])
+        second = max(second, norms[j, 1])
+    largest[0], largest[1] = first, second
+
+
+@compiled
+def prepare_rows(
+    rows: Array,
+    mean: Array,
+    inverse_scale: Any,
+    codes: Array,
+    quantiles: Array,
+    noise: Any,
+    pre_bias: Array,
+    z: Array,
+    x: Array,
+    x_norms: Array,
+) -> None:
+    """Standardise ``rows`` (n, d_in) into the target z, and add noise and take pre_bias off into x.
+
+    z = (rows − mean) · inverse_scale;  x = z + noise · quantiles[codes] − pre_bias. ``codes`` (n, d_in)
+    uint16, or (0, 0) for no noise. ``x_norms`` (n,) receives the norms of x's rows.
+    """
+    n_rows, d_in = rows.shape
+    noisy = codes.shape[0] > 0
+    for r in range(n_rows):
+        row, target, entering = rows[r], z[r], x[r]
+        for c in range(d_in):
+            target[c] = (row[c] - mean[c]) * inverse_scale
+            entering[c] = target[c] - pre_bias[c]
+        if noisy:
+            code = codes[r]
+            for c in range(d_in):
+                entering[c] += noise * quantiles[code[c]]
+        squares = x.dtype.type(0)
+        for c in range(d_in):
+            squares += entering[c] * entering[c]
+        x_norms[r] = math.sqrt(squares)
+
+
+@compiled
+def decode_rows(
+    acts: Array,
+    indices: Array,
+    W_dec: Array,
+    target: Array,
+    bias: Array,
+    factor: Any,
+    gradient: Array,
+    gradient_norms: Array,
+    dz: Array,
+    column_sums: Array,
+) -> float:
+    """Decode each row, and take the gradient of its output and of its latents, in one pass.
+
+    error = Σ acts · W_dec[indices] + bias − target, (n, d_in); the output's ``gradient`` is factor · error,
+    its rows' norms go into ``gradient_norms`` (n,); ``dz`` (n, k) is its product with each active decoder
+    row while those rows are still in cache, 0 where the activation is 0. The output's gradient is added to
+    ``column_sums`` (d_in,). Returns the sum of error².
+    """
+    n_rows, k = indices.shape
+    d_in = W_dec.shape[1]
+    zero = W_dec.dtype.type(0)
+    active = np.empty(k + 1, np.int32)
+    act = np.empty(k + 1, W_dec.dtype)
+    products = np.empty(k + 1, W_dec.dtype)
+    total = 0.0
+    for r in range(n_rows):
+        wanted, error = target[r], gradient[r]
+        for c in range(d_in):
+            error[c] = bias[c] - wanted[c]
+        count = 0
+        for e in range(k):
+            active[count] = indices[r, e]
+            act[count] = acts[r, e]
+            count += acts[r, e] > zero
+        add_rows(W_dec, active, act, count, error)
+        squares = zero
+        for c in range(d_in):
+            squares += error[c] * error[c]
+        total += squares
+        gradient_norms[r] = math.sqrt(squares) * factor
+        for c in range(d_in):
+            error[c] *= factor
+            column_sums[c] += error[c]
+        dots(error, W_dec, active, count, products)
+        at = 0
+        for e in range(k):
+            dz[r, e] = products[at] if acts[r, e] > zero else zero
+            at += acts[r, e] > zero
+    return total
+
+
+@compiled
+def scale_rows(rows: Array, factor: Any, scaled: Array, column_sums: Array) -> float:
+    """Write factor · ``rows`` (n, d_in) into ``scaled``, and add them to ``column_sums`` (d_in,).
+
+    Returns the sum of their squares.
+    """
+    n_rows, d_in = rows.shape
+    total = 0.0
+    for r in range(n_rows):
+        row, out = rows[r], scaled[r]
+        squares = rows.dtype.type(0)
+        for c in range(d_in):
+            out[c] = row[c] * factor
+            squares += out[c] * out[c]
+            column_sums[c] += out[c]
+        total += squares
+    return total
+
+
+@compiled
+def centred_squares(rows: Array, mean: Array) -> float:
+    """Sum of (rows − mean)² over all entries of ``rows`` (n, d_in)."""
+    total = 0.0
+    for r in range(rows.shape[0]):
+        row = rows[r]
+        squares = rows.dtype.type(0)
+        for c in range(rows.shape[1]):
+            difference = row[c] - mean[c]
+            squares += difference * difference
+        total += squares
+    return total
+
+
+@compiled
+def count_active(acts: Array, indices: Array, since_active: Array) -> None:
+    """Add this batch's documents to ``since_active`` (n_latents,) int64, and set active latents to 0."""
+    n_rows, k = indices.shape
+    for j in range(len(since_active)):
+        since_active[j] += n_rows
+    for r in range(n_rows):
+        for e in range(k):
+            if acts[r, e] > 0:
+                since_active[indices[r, e]] = 0
