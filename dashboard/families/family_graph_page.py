@@ -76,7 +76,7 @@ box.addEventListener("keydown", event => {{
   const moves = {{
     ArrowRight: children[0], ArrowLeft: above[at], ArrowDown: beside[place + 1], ArrowUp: beside[place - 1]
   }};
-  if (event.key === "Enter" && chosen !== null) {{ open_page(chosen); }}
+  if (event.key === "Enter" && chosen !== null) {{ if (!event.repeat) open_page(chosen); }}
   else if (event.key in moves) {{
     const to = chosen === null ? order[0] : moves[event.key];
     if (to !== undefined && to !== null) {{

@@ -50,6 +50,7 @@ iframe{{border:0;width:100%;height:{height}px}}</style></head><body>
  srcdoc="{html.escape(inner, quote=True)}"></iframe>
 <script>
 const known = new Set({known}), address = {script_json(address)};
+let left = false;
 addEventListener("message", event => {{
   const inner = document.querySelector("iframe").contentWindow;
   // What the page around points at (dashboard.page_script) is handed on.
@@ -65,7 +66,9 @@ addEventListener("message", event => {{
   }}
   if (known.has(event.data.chosen))
     parent.dispatchEvent(new parent.CustomEvent("sextant-feature", {{detail: event.data.chosen}}));
-  if (!known.has(feature)) return;
+  // Once: a double click asks twice before the page has changed, and each address is one step back.
+  if (left || !known.has(feature)) return;
+  left = true;
   // As if one came back to that address: Streamlit shows its page within the open session, without loading anew.
   parent.history.pushState({{}}, "", address + feature);
   parent.dispatchEvent(new parent.PopStateEvent("popstate"));

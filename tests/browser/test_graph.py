@@ -72,6 +72,25 @@ def test_the_keyboard_leads_to_a_features_page(blank_page: OpenPage) -> None:
     page.wait_for_function("location.hash === '#feature=11'", timeout=5000)
 
 
+def test_one_opening_is_one_step_back(blank_page: OpenPage) -> None:
+    page, _ = blank_page(family_graph(star(("one", "two"), 5), "#feature="))
+    page.evaluate("""() => { window.steps = []
+        addEventListener("sextant-feature", event => steps.push(event.detail))
+        const push = history.pushState
+        history.pushState = function (...all) { steps.push(all[2]); return push.apply(this, all) } }""")
+    canvas = page.frame_locator("iframe").locator("canvas")
+    canvas.press("ArrowRight")
+    canvas.dispatch_event(
+        "keydown", {"key": "Enter", "repeat": True}
+    )  # held since before this graph was drawn
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    canvas.press("Enter")
+    canvas.press("ArrowDown")
+    page.wait_for_function("steps.includes(11)", timeout=5000)
+    assert page.evaluate("steps") == [7, 10, "#feature=10", 11]
+
+
 @pytest.mark.parametrize("width", [800, 390])
 def test_rings_are_shown_whole_with_their_labels(blank_page: OpenPage, width: int) -> None:
     around = [(200 * math.cos(0.2 * i), 200 * math.sin(0.2 * i)) for i in range(30)]
