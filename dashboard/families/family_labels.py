@@ -1,5 +1,6 @@
 """Labels of a family drawn in rings: along the ray of each feature, outwards, as many as lie free of each other."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,9 +9,9 @@ import numpy as np
 from dashboard.families.family_node import Node, radius_of
 from dashboard.text import plain_text
 
-_LETTER = 0.55  # of the font's size: a letter's mean width
+_LETTER, _WIDE_LETTER = 0.55, 1.0  # of the font's size: a letter's mean width; one of Chinese or Japanese
 _MANY = 60  # features: above that labels are shorter and smaller, to leave room for the circles
-_LONGEST, _LONGEST_OF_MANY, _LEAST_OF_PARENT = 22, 13, 12  # letters
+_LONGEST, _LONGEST_OF_MANY, _LEAST_OF_PARENT = 22, 13, 12  # letters of mean width
 _SHORTEST = 7  # letters of a longer label that say anything
 
 
@@ -51,19 +52,19 @@ def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[W
         node = nodes[at]
         if node.parent is None:
             text = (
-                plain_text(node.label, int(np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, 28)))
+                _cut(node.label, np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, 28))
                 or f"feature {node.feature_id}"
             )
             found.append(Writing(node.feature_id, text, 0.0, float(radius[at] + 0.8 * font), None, False))
             continue
         start = float(far[at] + radius[at] + 0.35 * font)
         room = (below.get(node.feature_id, np.inf) - start - 1.5 * font) / (_LETTER * font)
-        text = plain_text(node.label, longest) or f"feature {node.feature_id}"
-        if len(text) > room:
+        text = _cut(node.label, longest) or f"feature {node.feature_id}"
+        if _width(text) > room:
             if room < _SHORTEST:
                 continue
-            text = plain_text(text, int(room))
-        stop = start + len(text) * _LETTER * font
+            text = _cut(text, room)
+        stop = start + _width(text) * _LETTER * font
         on_circle = (far + radius > start) & (far - radius < stop)
         on_circle &= _apart(turn[at], turn) * far < radius + 0.45 * font
         on_circle[at] = False
@@ -86,11 +87,25 @@ def bounds(
     x, y = [node.x for node in nodes], [node.y for node in nodes]
     for label in labels:
         if label.turn is not None:
-            reach = len(label.text) * _LETTER * font
+            reach = _width(label.text) * _LETTER * font
             x.append(label.x + reach * float(np.cos(label.turn)))
             y.append(label.y + reach * float(np.sin(label.turn)))
     margin = 1.2 * font
     return min(x) - margin, min(y) - margin, max(x) + margin, max(y) + margin
+
+
+def _width(text: str) -> float:
+    """Of a text as it is drawn, in letters of mean width."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide * (_WIDE_LETTER / _LETTER - 1)
+
+
+def _cut(label: str, room: float) -> str:
+    """As much of a label, as plain text, as ``room`` letters of mean width have place for."""
+    text = plain_text(label, int(room))
+    while _width(text) > room:
+        text = plain_text(label, len(text) - 1)
+    return text
 
 
 def _apart(one: float, others: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from sae.structure.families import Family
 from sae.structure.layout import family_layout
 
 LETTER = 0.5  # narrower than assumed: what is drawn may be a little shorter, not longer
+WIDE = "变分自编码器的图像生成与表示学习方法综述以及应用研究进展"
 
 
 def rings(n_first: int, n_below: int, label: str = "variational autoencoders; images") -> list[Node]:
@@ -31,38 +32,44 @@ def rings(n_first: int, n_below: int, label: str = "variational autoencoders; im
 def points(label: Writing, font: float) -> np.ndarray:
     """Along the middle of a label, (m, 2)."""
     assert label.turn is not None
-    along = np.arange(0, len(label.text) * LETTER * font, font / 4)[:, None]
+    across = 1.0 if label.text[0] == WIDE[0] else LETTER
+    along = np.arange(0, len(label.text) * across * font, font / 4)[:, None]
     return np.array([label.x, label.y]) + along * np.array([np.cos(label.turn), np.sin(label.turn)])
 
 
 @pytest.mark.parametrize("shape", [(16, 0), (24, 1), (8, 4), (60, 0), (20, 24)])
 @pytest.mark.parametrize("across", [520, 330])
-def test_labels_lie_on_no_circle_and_on_no_other_label(shape: tuple[int, int], across: int) -> None:
-    nodes = rings(*shape)
+@pytest.mark.parametrize("label", ["variational autoencoders; images", WIDE])
+def test_labels_lie_on_no_circle_and_on_no_other_label(
+    shape: tuple[int, int], across: int, label: str
+) -> None:
+    nodes = rings(*shape, label)
     font = font_size(nodes, across)
     found = ring_labels(nodes, font)
     assert found[0].turn is None
     assert len(found) > min(len(nodes), 40) / 2
+    assert all(len(one.text) > 1 for one in found)
     around = [points(label, font) for label in found[1:]]
-    for label, own in zip(found[1:], around, strict=True):
+    for written, own in zip(found[1:], around, strict=True):
         for node in nodes:
-            if node.feature_id != label.feature_id:
+            if node.feature_id != written.feature_id:
                 distance = np.hypot(*(own - (node.x, node.y)).T).min()
-                assert distance > radius_of(node), (label, node)
+                assert distance > radius_of(node), (written, node)
     for i, one in enumerate(around):
         for other in around[:i]:
             assert np.hypot(*(one[:, None] - other).transpose(2, 0, 1)).min() > 0.8 * font
 
 
-def test_labels_lie_inside_their_bounds_and_none_stands_on_its_head() -> None:
-    nodes = rings(24, 1)
+@pytest.mark.parametrize("label", ["variational autoencoders; images", WIDE])
+def test_labels_lie_inside_their_bounds_and_none_stands_on_its_head(label: str) -> None:
+    nodes = rings(24, 1, label)
     font = font_size(nodes, 520)
     found = ring_labels(nodes, font)
     left, top, right, bottom = bounds(nodes, found, font)
-    for label in found[1:]:
-        assert label.turn is not None
-        assert np.cos(label.turn + np.pi * label.flipped) > -1e-6
-        x, y = points(label, font).T
+    for one in found[1:]:
+        assert one.turn is not None
+        assert np.cos(one.turn + np.pi * one.flipped) > -1e-6
+        x, y = points(one, font).T
         assert left < x.min() <= x.max() < right
         assert top < y.min() <= y.max() < bottom
 
