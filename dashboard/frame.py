@@ -12,7 +12,8 @@ from sae.errors import UserError
 
 _LONGEST_TITLE = 20  # characters; a longer one is cut by its box, so the name stands there instead
 # Streamlit's own button above a table saves its texts as they are, a spreadsheet's formulas among them; the button
-# below each table does not (dashboard.tables).
+# below each table does not (dashboard.tables). It is known by its English label alone, which another version of
+# Streamlit may change: test_tables_are_saved_by_our_own_button_alone in tests/browser/test_linked.py would say so.
 _NO_RAW_CSV = (
     '<style>[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]){display:none}</style>'
 )
