@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard import data, served
 from dashboard.search import search_choices
+from sae import schema
 from sae.steer import MODES
 from sae.store import Store
 
@@ -25,19 +26,28 @@ _RECENT_SECONDS = 3.0
 
 
 def follow_build() -> None:
-    """Go over to the build that is served now; call once, at the start of a full run. What names features or
-    documents goes where these are others in the new build."""
+    """Go over to the build that is served now; call once, at the start of a full run. What names features, families
+    or documents goes where these are others in the new build, or where the corpus or the SAE is gone from it."""
     before, now = served.follow()
     if before is None or before.digest == now.digest:
         return
-    corpus_name, sae_name = selected()
-    if _files(before, f"{corpus_name}/{sae_name}/sae.zarr/") != _files(
-        now, f"{corpus_name}/{sae_name}/sae.zarr/"
-    ):
+    # Of the build before only what is in memory is asked: its folder may be gone.
+    corpus_name, sae_name = _selected_in(before)
+    st.session_state["corpus"], st.session_state["sae"] = corpus_name, sae_name
+    select(*_selected_in(now))
+    if selected() != (corpus_name, sae_name):
+        return
+
+    def differ(path: str) -> bool:
+        return _files(before, path) != _files(now, path)
+
+    if differ(f"{corpus_name}/{sae_name}/{schema.SAE}/"):
         st.session_state["edits"] = {}
         search_choices.forget_features()
-    if _files(before, f"{corpus_name}/documents.parquet") != _files(now, f"{corpus_name}/documents.parquet"):
-        st.session_state.pop("like", None)
+    if differ(f"{corpus_name}/{sae_name}/{schema.FAMILIES}"):
+        st.session_state["families"] = {}
+    if differ(f"{corpus_name}/{schema.DOCUMENTS}"):
+        _forget_row()
 
 
 def _files(store: Store, prefix: str) -> dict[str, str]:
@@ -46,15 +56,26 @@ def _files(store: Store, prefix: str) -> dict[str, str]:
 
 def selected() -> tuple[str, str]:
     """The chosen corpus and SAE; the first ones of the build when none is chosen or the chosen are gone."""
-    corpora = data.store().corpora
+    return _selected_in(data.store())
+
+
+def _selected_in(store: Store) -> tuple[str, str]:
+    corpora = store.manifest.corpora
     corpus_name = st.session_state.get("corpus")
     if corpus_name not in corpora:
-        corpus_name = corpora[0]
-    saes = data.corpus(corpus_name).saes
+        corpus_name = next(iter(corpora))
+    saes = corpora[corpus_name]["saes"]
     sae_name = st.session_state.get("sae")
     if sae_name not in saes:
-        sae_name = saes[0]
+        sae_name = next(iter(saes))
     return corpus_name, sae_name
+
+
+def _forget_row() -> None:
+    """What names a row of the corpus' documents goes: the one that is searched with, and the one more or less of whose
+    like was asked for."""
+    st.session_state.pop("like", None)
+    st.session_state.pop(search_choices.SUGGESTED, None)
 
 
 def select(corpus_name: str, sae_name: str) -> None:
@@ -65,7 +86,7 @@ def select(corpus_name: str, sae_name: str) -> None:
     if corpus_name != st.session_state.get("corpus") and not st.session_state.get("typed"):
         st.session_state.pop("query", None)
     if corpus_name != st.session_state.get("corpus"):
-        st.session_state.pop("like", None)
+        _forget_row()
         search_choices.forget_filters()
     st.session_state["corpus"], st.session_state["sae"] = corpus_name, sae_name
 
@@ -85,7 +106,7 @@ def set_query(text: str, typed: bool = True) -> None:
     if text != query() or like() is not None:
         clear_edits()
     st.session_state["query"], st.session_state["typed"] = text, typed
-    st.session_state.pop("like", None)
+    _forget_row()
 
 
 def like() -> int | None:

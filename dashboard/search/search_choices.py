@@ -19,6 +19,7 @@ from sae.steering.directions import KINDS
 NAMES = ("dir", "fam", "mute", "from", "to", "cat", "with", "n")
 COUNTS = (10, 20, 50)
 DEFAULT_KIND = "feature"
+SUGGESTED = "suggested"  # (row of a document, "more" or "less" like which is offered)
 MAX_FAMILIES, MAX_MUTED, MAX_FILTERS = 8, 32, 8
 _LONGEST_CATEGORY = 80
 

@@ -18,7 +18,7 @@ from dashboard.text import html_text, safe_text
 from sae.steering.suggest import less_like, more_like
 from sae.why import Why
 
-SUGGESTED, COMPARED = "suggested", "compare"
+COMPARED = "compare"
 TOP = 10  # overlap is counted among so many, however many are listed
 
 
@@ -98,7 +98,7 @@ def results(table: pd.DataFrame, asked: Asked, cards_too: bool = True) -> Found:
                     marks=active,
                 )
             _like_buttons(place, row)
-        if st.session_state.get(SUGGESTED, (None, ""))[0] == row:
+        if st.session_state.get(search_choices.SUGGESTED, (None, ""))[0] == row:
             _suggestion(table, asked, found, whys, place)
     _gone(asked, found)
     return found
@@ -160,13 +160,13 @@ def _like_buttons(place: int, row: int) -> None:
 
 
 def _suggest(row: int, way: str) -> None:
-    st.session_state[SUGGESTED] = None, ""
-    st.session_state[SUGGESTED] = row, way
+    st.session_state[search_choices.SUGGESTED] = None, ""
+    st.session_state[search_choices.SUGGESTED] = row, way
 
 
 def _suggestion(table: pd.DataFrame, asked: Asked, found: Found, whys: list[Why], place: int) -> None:
     """Moves that would bring more or less like one result, with the button that makes them."""
-    row, way = st.session_state[SUGGESTED]
+    row, way = st.session_state[search_choices.SUGGESTED]
     acts, indices = latents_of(asked.corpus_name, asked.sae_name, (row,))
     document = {int(f): float(a) for f, a in zip(indices[0], acts[0], strict=True) if a > 0}
     after = asked.steered.after
@@ -197,7 +197,7 @@ def _suggestion(table: pd.DataFrame, asked: Asked, found: Found, whys: list[Why]
 
 
 def _apply(moves: dict[int, float]) -> None:
-    st.session_state.pop(SUGGESTED, None)
+    st.session_state.pop(search_choices.SUGGESTED, None)
     for feature_id, value in moves.items():
         state.add_edit(feature_id, round(value, 3))
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard import data
+from dashboard import data, frame
 from sae import schema
 from sae.storage.arrays import write_table
 from tests.benchmarks.streamlit_client import ROOT, Session, serving
@@ -91,6 +91,53 @@ def test_edits_stay_where_features_are_the_same(
     app.run()
     assert not app.exception
     assert ("e" in address(app)) == same_features
+
+
+GONE = {
+    "corpus": {"like": "7", "e": "99999~1_0~1", "fam": "0~0.5", "mute": "1", "from": "1990-01-01"},
+    "documents": {"like": "7"},
+    "families": {"fam": "0~0.5"},
+    "sae": {"e": "0~1", "fam": "0~0.5", "mute": "1"},
+}
+
+
+@pytest.mark.parametrize("other", GONE)
+def test_what_names_something_goes_where_another_bears_its_name(
+    other: str, tiny_store: Path, tmp_path: Path, page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Streamlit's tests ask for the titles of what was shown when that is gone; a browser does not.
+    monkeypatch.setattr(frame, "_corpus_title", str)
+    monkeypatch.setattr(frame, "_sae_title", lambda _, name: name)
+    first = hostile.small_store(tiny_store, tmp_path / "store")
+    second = Path(shutil.copytree(first, first.with_name("second")))
+    corpus = second / hostile.CORPUS
+    facts = json.loads((second / schema.MANIFEST).read_text())["corpora"][hostile.CORPUS]
+    kept, sae = {hostile.CORPUS: facts}, next(iter(facts["saes"]))
+    if other == "corpus":
+        corpus.rename(second / "another")
+        kept = {"another": facts}
+    elif other == "sae":
+        shutil.rmtree(corpus / sae)
+        kept[hostile.CORPUS] = facts | {"saes": {k: v for k, v in facts["saes"].items() if k != sae}}
+    elif other == "families":
+        path = corpus / sae / schema.FAMILIES
+        write_table(path, pq.read_table(path), rows_per_group=2)  # other bytes are enough
+    else:
+        marked(corpus / schema.DOCUMENTS, "title")
+    hostile.edit(second, lambda raw: raw.update(build=second.name, corpora=kept))
+    hostile.seal(second)
+    link = GONE["corpus"]
+    app = page(first.parent.parent, corpus=hostile.CORPUS, sae=sae, **link)
+    app.session_state["edits"][99999] = 1.0  # of a feature that the other model has not
+    app.button(key="more-like-0").click().run()
+    before = address(app)
+    assert before.keys() >= link.keys()
+    serve(second)
+    shutil.rmtree(first)
+    app.run()
+    assert not app.exception
+    assert before.keys() - address(app).keys() == GONE[other].keys()
+    assert ("suggested" in app.session_state) == ("like" in address(app))
 
 
 async def _reader(port: int, number: int, switch: Callable[[], None]) -> list[str]:
