@@ -68,7 +68,7 @@ def _selected_in(store: Store) -> tuple[str, str]:
     sae_name = st.session_state.get("sae")
     if sae_name not in saes:
         sae_name = next(iter(saes))
-    return corpus_name, sae_name
+    return str(corpus_name), str(sae_name)
 
 
 def _forget_row() -> None:
