@@ -1,5 +1,6 @@
 """The evaluation's first section: does steering do what the label says, by every way that was tried?"""
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -38,7 +39,10 @@ def steers(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
             wide(named(here)), hide_index=True,
             column_config={"method": "Way of steering", "measure": "Told right"},
         )  # fmt: skip
-        st.caption("A column for each fidelity; percent of queries, in brackets the 95 % interval.")
+        st.caption(
+            "A column for each fidelity; percent of queries, in brackets the 95 % interval; – where fewer than "
+            f"{evaluation_words.FEWEST} trials were made."
+        )
     download_table(
         _for_file(steering),
         f"{corpus_name}-{sae_name}-steering",
@@ -135,10 +139,12 @@ def _answers(rows: list[dict[str, str]]) -> str:
 
 def wide(here: pd.DataFrame) -> pd.DataFrame:
     """A row for each way and what was told, a column for each fidelity: ``97 (94–99)`` in percent, or a dash where
-    too few trials say it."""
+    too few trials say it, or a number is missing."""
     told = here[here["measure"].isin(["up", "down", "both"])]
     said = [
-        f"{100 * value:.0f} ({100 * low:.0f}–{100 * high:.0f})" if n >= evaluation_words.FEWEST else "–"
+        f"{100 * value:.0f} ({100 * low:.0f}–{100 * high:.0f})"
+        if n >= evaluation_words.FEWEST and all(map(math.isfinite, (value, low, high)))
+        else "–"
         for value, low, high, n in told[["value", "low", "high", "n"]].itertuples(index=False)
     ]
     table = told.assign(said=said).pivot_table(

@@ -12,7 +12,7 @@ from dashboard.tables import download_table
 from dashboard.text import plain_text
 
 _TRADED = ("feature", "family", "typical", "optimised", "label")
-_EVERYWHERE = 0.95  # F1 of saying that a document is in the category, whatever it is
+_EVERYWHERE = 0.95  # F1 of saying of every document that it is in a category which 90.5 % of them have
 _TRADED_NAMES = [METHODS[name][0] for name in _TRADED]
 
 
@@ -93,9 +93,9 @@ def _costs(corpus_name: str, sae_name: str, steering: pd.DataFrame) -> None:
 def _promises(corpus_name: str, sae_name: str) -> None:
     st.subheader("What does a label promise?", anchor=False)
     features = data.feature_table(corpus_name, sae_name)
-    categories, truth = (table(corpus_name, name, sae_name) for name in ("categories", "truth"))
-    # Of a category that all documents have, nothing can be told.
-    categories = categories[categories["f1_always"] < _EVERYWHERE] if len(categories) else categories
+    every, truth = (table(corpus_name, name, sae_name) for name in ("categories", "truth"))
+    # Of a category that nearly all documents have, a feature has little to tell; the file holds it all the same.
+    categories = every[every["f1_always"] < _EVERYWHERE] if len(every) else every
     st.markdown(evaluation_words.what_a_label_promises(features, categories, truth))
     left, right = st.columns(2, gap="large")
     with left:
@@ -109,11 +109,13 @@ def _promises(corpus_name: str, sae_name: str) -> None:
             )
             st.caption(
                 "How to read it: a dot for each category, chosen on one half of the documents and scored on the other. "
-                "On the line one feature says as much as the whole embedding; the further below, the less."
+                "On the line one feature says as much as the whole embedding; the further below, the less. "
+                "Without categories that more than nine in ten documents have; the file has them all."
             )
-            named = categories.assign(
-                category=[plain_text(c, 120) for c in categories["category"]],
-                label=[plain_text(features.loc[f, "label"], 200) for f in categories["feature_id"]],
+        if len(every):
+            named = every.assign(
+                category=[plain_text(c, 120) for c in every["category"]],
+                label=[plain_text(features.loc[f, "label"], 200) for f in every["feature_id"]],
             )
             download_table(named, f"{corpus_name}-{sae_name}-categories", key="evaluation-categories-csv")
     with right:
@@ -137,7 +139,7 @@ def _promises(corpus_name: str, sae_name: str) -> None:
             )
             download_table(shown, f"{corpus_name}-{sae_name}-planted", key="evaluation-truth-csv")
         elif len(categories):
-            gap = named.assign(behind=named["f1_probe"] - named["f1"]).sort_values("f1", ascending=False)
+            gap = named[named["f1_always"] < _EVERYWHERE].sort_values("f1", ascending=False)
             st.dataframe(
                 gap[["category", "label", "n_documents", "f1", "f1_probe"]], hide_index=True, height=340,
                 column_config={

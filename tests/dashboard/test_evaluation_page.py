@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import tables
 from dashboard.charts import ACCENT, MUTED
 from dashboard.evaluation import evaluation_charts, evaluation_steering, evaluation_words, papers_steering
 from dashboard.evaluation.evaluation_data import MEASURES, METHODS
@@ -111,6 +113,51 @@ def test_the_table_tells_every_share_with_its_interval(steering: pd.DataFrame) -
     low, value, high = (100 * one[name] for name in ("low", "value", "high"))
     told = shown.loc[("feature", MEASURES["up"]), "0.75"]
     assert told == (f"{value:.0f} ({low:.0f}–{high:.0f})" if one["n"] >= evaluation_words.FEWEST else "–")
+
+
+@pytest.mark.parametrize("missing", ["value", "low", "high"])
+def test_a_number_that_is_missing_is_a_dash(steering: pd.DataFrame, missing: str) -> None:
+    here = steering[(steering["edit"] == "both") & (steering["judge"] == "local")].assign(n=99, value=0.5)
+    assert "nan" not in str(evaluation_steering.wide(here).to_csv())
+    told = evaluation_steering.wide(here.assign(**{missing: float("nan")})).drop(
+        columns=["method", "measure"]
+    )
+    assert set(told.to_numpy().ravel()) == {"–"}
+
+
+def test_a_category_of_nearly_all_documents_is_left_out_of_the_chart_and_kept_in_the_file(
+    page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.Table.from_pylist(
+        [
+            {
+                "sae": "SAE3",
+                "category": name,
+                "f1_always": always,
+                "f1": 0.5,
+                "f1_probe": 0.6,
+                "feature_id": 0,
+            }
+            for name, always in (("everywhere", 0.97), ("seldom", 0.2))
+        ]
+    )
+    drawn, files = [], {}
+    against = evaluation_charts.against
+
+    def seen(shown: pd.DataFrame, *arguments: str) -> Any:
+        drawn.extend(shown.get("category", []))
+        return against(shown, *arguments)
+
+    monkeypatch.setattr(evaluation_charts, "against", seen)
+    monkeypatch.setattr(tables, "download_table", lambda found, name, key: files.update({key: found}))
+    monkeypatch.setattr(Evaluation, "categories", lambda _: table)
+    st.cache_resource.clear()
+    app = page()
+    st.cache_resource.clear()
+    assert drawn == ["seldom"]
+    assert list(files["evaluation-categories-csv"]["category"]) == ["everywhere", "seldom"]
+    assert any("more than nine in ten documents" in c.value for c in app.caption)
+    assert "One feature alone tells a category with F1 0.50" in words(app)
 
 
 def test_cells_of_the_contour_leave_no_gap() -> None:
