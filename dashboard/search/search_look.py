@@ -36,6 +36,8 @@ _RULES = """<style>
 .sx-moved li{display:flex;gap:1rem;justify-content:space-between;margin:0;padding:.05rem 0;font-size:inherit}
 .sx-moved li span:last-child{white-space:nowrap;font-variant-numeric:tabular-nums;opacity:.8}
 [class*="st-key-like-buttons-"]{gap:0!important}
+[class*="st-key-like-buttons-"]::before{content:"like this:"/"";font-size:.75rem;line-height:1.5;padding:0 .2rem;
+ opacity:.6;white-space:nowrap}
 [class*="st-key-like-buttons-"] button,[class*="st-key-match-way-"] button{
  min-height:1.6rem;padding:0 .2rem;opacity:.75}
 [class*="st-key-like-buttons-"] button p,[class*="st-key-match-way-"] button p{font-size:.8rem}
@@ -43,6 +45,7 @@ _RULES = """<style>
  clip-path:inset(50%);white-space:nowrap}
 [class*="st-key-like-buttons-"] button:is(:hover,:focus-visible),
 [class*="st-key-match-way-"] button:is(:hover,:focus-visible){opacity:1}
+.st-key-add-feature input{text-overflow:ellipsis}
 .sx-list,.sx-gone ul{padding-left:1.4rem;font-size:.875rem;line-height:1.45;overflow-wrap:anywhere}
 .sx-list li,.sx-gone li{margin-bottom:.35rem;padding:0}
 .sx-list a{color:inherit;text-decoration:none}
@@ -66,10 +69,11 @@ _RULES = """<style>
  .st-key-examples button:nth-of-type(n+2),
  [data-testid="stLayoutWrapper"]:has(>.st-key-fidelity){display:none}
  .st-key-heading-of-results{row-gap:.1rem}
- .st-key-compare{display:none}
+ .st-key-compare:not(:has(input:checked)){display:none}
  [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}
  .sx-jump{display:inline}
- :is([class*="st-key-like-buttons-"],[class*="st-key-match-way-"]) [data-testid="stIconMaterial"]{display:none}
+ :is([class*="st-key-like-buttons-"],[class*="st-key-match-way-"]) span:has(>[data-testid="stIconMaterial"]){
+  display:none}
 }
 </style>"""
 

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 VIEWS = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py") if path.stem != "__init__")
 MAX_MEMORY = 350 * 2**20
+BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 HAS_EDITS = "/[?&]e=/.test(location.search)"
 
 OpenTab = Callable[..., Tab]
@@ -30,12 +31,27 @@ def test_the_first_page_fits_into_memory(server: Server, open_tab: OpenTab) -> N
 def test_nothing_is_wider_than_the_screen(open_tab: OpenTab, view: str) -> None:
     tab = open_tab("" if view == "search" else view, width=400)
     assert_nothing_too_wide(tab)
+    widen(tab, 1600)
+    assert_nothing_too_wide(tab)
+    go_dark(tab)
+    assert_nothing_too_wide(tab)
+    widen(tab, 400)
+    assert_nothing_too_wide(tab)
+
+
+def go_dark(tab: Tab) -> None:
+    """Change the scheme, and wait until the page has: no script need run for it, so settling alone may be too soon."""
+    before = tab.page.evaluate(BACKGROUND)
     tab.page.emulate_media(color_scheme="dark")
+    tab.page.wait_for_function(f"before => {BACKGROUND} !== before", arg=before)
     tab.settle()
-    assert_nothing_too_wide(tab)
-    tab.page.set_viewport_size({"width": 1600, "height": 900})
+
+
+def widen(tab: Tab, width: int) -> None:
+    """Change the width, and wait until the page has."""
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    tab.page.wait_for_function("width => innerWidth === width", arg=width)
     tab.settle()
-    assert_nothing_too_wide(tab)
 
 
 def assert_nothing_too_wide(tab: Tab) -> None:
@@ -89,6 +105,19 @@ def test_a_slider_moves_the_list_and_the_link_shows_it_elsewhere(open_tab: OpenT
     tab.page.wait_for_function(f"!({HAS_EDITS})")
     tab.settle()
     assert tab.titles() == before
+
+
+def test_a_comparison_can_be_left_on_a_narrow_screen(open_tab: OpenTab) -> None:
+    tab = open_tab()
+    toggle = tab.page.locator(".st-key-compare")
+    push(tab, 0, "Home")
+    cards = tab.titles()
+    toggle.locator("label").first.click()
+    tab.page.wait_for_function("!document.querySelector('.sx-title')")
+    widen(tab, 400)
+    toggle.locator("label").first.click()
+    assert tab.titles() == cards
+    assert not toggle.is_visible()  # there is no room to stand side by side
 
 
 def test_edits_are_kept_on_the_way_to_another_page_and_back(open_tab: OpenTab) -> None:
