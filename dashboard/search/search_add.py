@@ -21,7 +21,7 @@ def add_box(table: pd.DataFrame, present: Sequence[int]) -> None:
     typed = st.text_input(
         "Add a concept",
         key=_KEY,
-        placeholder="Less or more of something else: type it …",
+        placeholder="Less or more of another concept: type words for it …",
         label_visibility="collapsed",
         icon=":material/add:",
         live=True,
