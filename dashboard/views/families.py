@@ -13,9 +13,8 @@ from dashboard.families.family_search import searched
 from dashboard.row_table import chosen_mark, chosen_row, row_table
 from dashboard.text import plain_text, safe_text
 
-_TURN = (
-    0.02  # seconds for the thread that sends: what comes next would keep Python to itself for half a second
-)
+# Seconds for the thread that sends: what comes next would keep Python to itself for half a second.
+_TURN = 0.02
 _MAPPED = 60  # families in the map: the ones with most documents
 
 
@@ -69,19 +68,38 @@ def _labelled(families: pd.DataFrame) -> pd.DataFrame:
 
 def _chosen(families: pd.DataFrame, table: pd.DataFrame, key: str) -> int:
     """The family just chosen in the map or the table, else the one in the address, else the one to begin with."""
-    in_map = chosen_mark(st.session_state.get(f"families-map-{key}"), "family", "family_id")
-    row = chosen_row(st.session_state.get(f"families-table-{key}"))
+    in_map = chosen_mark(st.session_state.get(_map_key(key)), "family", "family_id")
+    row = chosen_row(st.session_state.get(_table_key(key, table)))
     in_table = int(table["family_id"].iloc[row]) if row is not None and row < len(table) else None
-    for place, asked in (("map", in_map), ("table", in_table)):
-        if asked is not None and st.session_state.get(f"families-{place}-was") != (key, asked):
-            st.session_state[f"families-{place}-was"] = (key, asked)
+    for asked in (in_map, in_table):
+        # What the address said after the last run was chosen then, and is none of this run's choices.
+        if asked is not None and st.session_state.get("families-was") != (key, str(asked)):
             st.query_params["family"] = str(asked)
     named = st.query_params.get("family", "")
+    st.session_state["families-was"] = (key, named)
+    # What is chosen in one place is no longer so in the other, nor after a link: it can be chosen there again.
+    for place, asked in (("map", in_map), ("table", in_table)):
+        if asked is not None and str(asked) != named:
+            st.session_state[f"families-{place}-round"] = _round(place) + 1
     if named.isascii() and named.isdigit() and len(named) < 9 and int(named) in families.index:
         return int(named)
     # Begin with a family whose label holds, of those with many documents.
     mapped = table.nlargest(_MAPPED, "n_documents")
     return int(mapped["family_id"].iloc[int(mapped["pearson_matched"].fillna(-1).to_numpy().argmax())])
+
+
+def _map_key(key: str) -> str:
+    return f"families-map-{key}-{_round('map')}"
+
+
+def _table_key(key: str, table: pd.DataFrame) -> str:
+    """Of the table of these rows: what Streamlit keeps under it is a row's position, which means another family in
+    other rows."""
+    return f"families-table-{key}-{hash(tuple(table['family_id']))}-{_round('table')}"
+
+
+def _round(place: str) -> int:
+    return int(st.session_state.get(f"families-{place}-round", 0))
 
 
 def _overview(table: pd.DataFrame, key: str) -> None:
@@ -94,7 +112,7 @@ def _overview(table: pd.DataFrame, key: str) -> None:
             f"Map of {len(mapped)} families; area: documents, colour: score. The table holds the same.",
             f"{key}-families",
             selection="family",
-            key=f"families-map-{key}",
+            key=_map_key(key),
         )
         more = f", the {_MAPPED} with most documents" if len(table) > _MAPPED else ""
         st.caption(
@@ -138,7 +156,7 @@ def _table(table: pd.DataFrame, key: str) -> None:
             ),
             "iteration": column.NumberColumn("Iteration", width=80, help="In which round it was found."),
         },
-        key=f"families-table-{key}",
+        key=_table_key(key, table),
         name=f"{key}-families",
         alt="All families with size and scores",
         hint="Select a row to open it.",

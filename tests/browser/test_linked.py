@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page
@@ -27,6 +28,11 @@ def features(page: Page) -> list[str]:
 
 def graph_of(page: Page) -> Locator:
     return page.frame_locator(".st-key-linked iframe").frame_locator("iframe").locator("body")
+
+
+def family_in(page: Page) -> str:
+    """The family that the address names."""
+    return parse_qs(urlsplit(page.url).query)["family"][0]
 
 
 def named(label: str) -> list[str]:
@@ -66,20 +72,21 @@ def test_charts_and_table_light_the_graph(open_tab: OpenTab) -> None:
 
 
 def test_enter_in_the_graph_opens_the_page_without_loading_anew(open_tab: OpenTab) -> None:
-    page = open_tab(PLACE, height=1800).page
+    page = open_tab(f"{PLACE}&family=2", height=1800).page
     parent = features(page)[0]
     page.evaluate("window.stayed = true")
     canvas = graph_of(page).locator("canvas")
     canvas.focus()
     canvas.press("ArrowRight")
+    label = graph_of(page).locator("#said b").inner_text()
     canvas.press("Enter")
     page.wait_for_url(f"**/features?*feature={parent}*")
-    title = "(document.querySelector('.stMain h1')?.textContent ?? 'Families')"
-    page.wait_for_function(f"{title} !== 'Families'")
+    page.locator(".stMain h1", has_text=label).wait_for()
     assert page.evaluate("window.stayed === true")
     page.go_back()
     page.wait_for_url("**/families?*")
-    page.wait_for_function(f"{title} === 'Families'")
+    page.locator(".stMain h1").get_by_text("Families", exact=True).wait_for()
+    assert family_in(page) == "2"
     assert page.evaluate("window.stayed === true")
 
 
@@ -95,17 +102,41 @@ def test_tables_are_saved_by_our_own_button_alone(open_tab: OpenTab) -> None:
     assert not raw.is_visible()
 
 
-def test_a_tile_of_the_map_opens_its_family(open_tab: OpenTab, tiny_store: Path) -> None:
+def test_map_and_table_open_a_family_again_and_typing_none(open_tab: OpenTab, tiny_store: Path) -> None:
     scores = FamilyReader(open_store(tiny_store).corpus("planted").sae("SAE6")).scores().to_pandas()
-    by_documents = scores.sort_values("n_documents", ascending=False, kind="stable")["family_id"].tolist()
-    tab = open_tab(f"{PLACE}&family={by_documents[-1]}", height=1800)
-    tiles = tab.page.locator(".st-key-families-overview [data-testid=stVegaLiteChart] svg")
-    tiles.wait_for()
-    tab.settle()
-    tiles.click(position={"x": 20, "y": 90})  # the first tile: the family with most documents
-    tab.page.wait_for_url(f"**family={by_documents[0]}*")
-    size = int(scores.set_index("family_id")["size"][by_documents[0]])
+    by_documents = scores.sort_values("n_documents", ascending=False, kind="stable")
+    tiled = int(by_documents["family_id"].iloc[0])
+    row = int(scores["family_id"].iloc[0] == tiled)  # of another one
+    tab = open_tab(f"{PLACE}&family={by_documents['family_id'].iloc[-1]}", height=1800)
+    overview = tab.page.locator(".st-key-families-overview")
+
+    def by_map() -> None:
+        overview.get_by_role("tab", name="Map").click()
+        tiles = overview.locator("[data-testid=stVegaLiteChart] svg")
+        tiles.wait_for()
+        tab.settle()
+        tiles.click(position={"x": 20, "y": 90})  # the first tile: the family with most documents
+        tab.page.wait_for_url(f"**family={tiled}*")
+
+    def by_table() -> None:
+        overview.get_by_role("tab", name="Table").click()
+        rows = overview.locator(".dvn-scroller")
+        rows.wait_for()
+        tab.settle()
+        rows.click(position={"x": 15, "y": 35 * (row + 1) + 17})
+        tab.page.wait_for_url(f"**family={scores['family_id'].iloc[row]}*")
+
+    by_map()
     tab.page.wait_for_function(
         "size => document.querySelectorAll('.st-key-linked canvas tr[aria-rowindex]').length === size + 1",
-        arg=size,
+        arg=int(by_documents["size"].iloc[0]),
     )
+    for choose in (by_table, by_map, by_table):
+        choose()
+    tab.settle()
+    box = tab.page.get_by_label("Find a family")
+    box.fill(str(scores["label"].iloc[-1]).split()[0])  # of the last family: others stand in the rows then
+    box.press("Enter")
+    overview.get_by_role("tab", name=f"Map of {len(scores)} ").wait_for(state="detached")
+    tab.settle()
+    assert family_in(tab.page) == str(scores["family_id"].iloc[row])
