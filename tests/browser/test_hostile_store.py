@@ -12,12 +12,33 @@ from playwright.sync_api import Browser, Page
 
 from sae import schema
 from tests.benchmarks.streamlit_client import ROOT, serving
-from tests.browser.conftest import watch
+from tests.browser.conftest import Tab, watch
 from tests.sae import hostile, hostile_arrays, hostile_tables
 from tests.sae.hostile_text import poison
 
 CASES = [hostile, hostile_arrays, hostile_tables]  # each adds its changes to hostile.CHANGES
 STORES = 42
+# What the one view that such a store is opened with does not read: it may be shown. All else must be refused.
+UNREAD = {
+    "Zarr codec: blosc",
+    "Zarr 3 with a pickling filter",
+    "Zarr without shards",
+    "SAE attribute: k text",
+    "Zstandard bomb: stated",
+    "an absent chunk",
+    "a missing shard",
+    "values: offsets negative",
+    "embeddings: pickled objects",
+    ".npy is an archive",
+    "a foreign query encoder",
+    "columns: missing",
+    "Parquet encoding",
+    "Parquet dictionary bomb",
+    "footer: long",
+    "Parquet of noise",
+    "evidence of documents that are not there",
+}
+REFUSED = re.compile("make (verify|artifacts)|Ask whoever made it|this is not a Sextant build")
 VIEWS = ("", "features", "families", "splitting", "domains", "training", "evaluation", "about")
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -31,14 +52,7 @@ class Watched:
     def visit(self, view: str) -> None:
         """Open a view and wait until it is drawn; nothing may be built of what texts say."""
         self.page.goto(self.url + view)
-        self.page.wait_for_function(
-            """() => {
-                const app = document.querySelector('[data-testid=stApp]')
-                const drawn = document.querySelector('.stMain [data-testid=stElementContainer]')
-                return app && app.dataset.testScriptState === 'notRunning' && drawn
-            }""",
-            timeout=90_000,
-        )
+        Tab(self.page).settle()  # parts that load late are there
         assert not self.page.locator("[data-testid=stException]").count(), view
         built = self.page.locator('.stMain img[src^="http://192"], .stMain [onerror]').count()
         scripts = self.page.locator(".stMain script").all_text_contents()
@@ -95,7 +109,7 @@ def test_hostile_stores_are_refused_on_pages(served: tuple[Path, Watched]) -> No
     sound, tab = served
     names = chosen()
     assert len(names) >= 40
-    refused = 0
+    shown = []
     for number, (name, view) in enumerate(zip(names, cycle(("features", "")), strict=False)):
         build = sound.with_name(f"hostile{number}")
         shutil.copytree(sound, build)
@@ -104,9 +118,9 @@ def test_hostile_stores_are_refused_on_pages(served: tuple[Path, Watched]) -> No
             hostile.seal(build)
         serve(build)
         tab.visit(view)
-        refused += tab.page.get_by_text(re.compile("make (verify|artifacts)|Ask whoever made it")).count() > 0
+        if not tab.page.get_by_text(REFUSED).count():
+            shown.append(name)
         for away in build.parents[2].glob("served.*"):  # what it linked to, in the way of the next one's
             shutil.rmtree(away) if away.is_dir() else away.unlink()
-    # What a page does not read it does not miss.
-    assert refused > len(names) // 2
+    assert set(shown) <= UNREAD
     assert not tab.seen
