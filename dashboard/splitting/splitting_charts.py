@@ -14,11 +14,11 @@ _WIDE = 560  # pixels from which labels between columns do not run into each oth
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
-def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
+def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     """Features in columns from the small to the large model, ribbons between them.
 
     nodes: id, column (0 …), y, label, kind ("recurrent", "split", "new"), pearson; ribbons: source, target
-    (ids), shared (documents), cosine.
+    (ids), shared (documents), cosine. ``paper``: the page's background, which labels on ribbons stand on.
     """
     place = nodes.set_index("id")
     turn = np.linspace(0, 1, 21)
@@ -107,15 +107,19 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame) -> Any:
         (shown[shown["column"].between(1, last - 1)], "left", 0, -16, between, _where_wide()),
         (shown[(shown["column"] == 0) & (last > 0)], "right", -10, 0, outer, _where_wide()),
     ):
-        mark = alt.Chart(part).mark_text(
-            align=align,  # type: ignore[arg-type]
-            dx=dx,
-            dy=dy,
-            fontSize=12,
-            color=MUTED,
-            limit=alt.expr(f"max(1, {room})"),
-        )
-        layers.append(mark.encode(x=x, y=y, text=words))
+        place_of_text: dict[str, Any] = {
+            "align": align,
+            "dx": dx,
+            "dy": dy,
+            "fontSize": 12,
+            "limit": alt.expr(f"max(1, {room})"),
+        }
+        chart = alt.Chart(part).encode(x=x, y=y, text=words)
+        if (
+            dy
+        ):  # of a mark's fill and outline the outline lies above: so the outline is a mark of its own, below
+            layers.append(chart.mark_text(**place_of_text, stroke=paper, strokeWidth=3, strokeJoin="round"))
+        layers.append(chart.mark_text(**place_of_text, color=MUTED))
     tallest = int(nodes.groupby("column").size().max()) if len(nodes) else 1
     return themed(alt.layer(*layers), max(180, (52 if tallest <= 6 else 40) * tallest + 40))
 

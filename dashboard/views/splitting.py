@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cards, chips, data, frame, page_script, state, structure_data
+from dashboard.families.family_node import colours_of
 from dashboard.splitting import splitting_charts
 from dashboard.splitting.splitting_counts import distributions
 from dashboard.tables import download_table
@@ -40,7 +41,7 @@ def view() -> None:
         return
     nodes, ribbons = flow_tables(corpus_name, names, matches, start)
     page_script.saved_chart(
-        splitting_charts.flow(nodes, ribbons),
+        splitting_charts.flow(nodes, ribbons, colours_of(st.context.theme.type == "dark").paper),
         f"Flow from one feature of {names[0]} to {len(nodes) - 1} features of larger models",
         f"{corpus_name}-splitting-of-{start}",
     )

@@ -193,10 +193,34 @@ def test_charts_hold_no_hostile_character() -> None:
             pd.DataFrame({"x": 0.0, "y": 0.0, "activation": 1.0, "title": HOSTILE, "features": [[1]] * n}),
             [0.5, 0.2],
         ),
-        splitting_charts.flow(flow_nodes, ribbons),
+        splitting_charts.flow(flow_nodes, ribbons, "#ffffff"),
     ]
     for chart in charts:
         text = chart.to_json()
         assert "\\u202e" not in text
         assert "\u202e" not in text
         assert "x" * 400 not in text
+
+
+def test_labels_between_columns_stand_on_the_pages_ground_above_ribbons() -> None:
+    flow_nodes = pd.DataFrame(
+        {
+            "id": ["0", "1", "2"],
+            "column": [0, 1, 2],
+            "y": 0.5,
+            "label": "label",
+            "kind": "split",
+            "pearson": None,
+        }
+    )
+    ribbons = pd.DataFrame({"source": ["0", "1"], "target": ["1", "2"], "shared": 3, "cosine": 0.5})
+    layers = splitting_charts.flow(flow_nodes, ribbons, "#12181b").to_dict()["layer"]
+    grounds = [i for i, layer in enumerate(layers) if layer["mark"].get("stroke") == "#12181b"]
+    assert len(grounds) == 1
+    ground, written = layers[grounds[0]], layers[grounds[0] + 1]
+    assert "line" in [layer["mark"]["type"] for layer in layers[: grounds[0]]]
+    assert "stroke" not in written["mark"]
+    assert ground["encoding"] == written["encoding"]
+    assert {name: ground["mark"][name] for name in ("dx", "dy", "align", "fontSize", "limit")} == {
+        name: written["mark"][name] for name in ("dx", "dy", "align", "fontSize", "limit")
+    }
