@@ -90,8 +90,8 @@ def quantise(embeddings: np.ndarray) -> tuple[npt.NDArray[np.int8], FloatArray]:
 class Searcher:
     """Exact cosine search over one corpus. Safe to share between threads.
 
-    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 64 and 48 MB of them,
-    and for each of a few sums of columns.
+    Attributes: n_documents, d_in. Holds 4 · n_documents bytes for each column kept, at most 64 and 48 MB of them
+    but never fewer than 8, and for each of a few sums of columns.
     """
 
     def __init__(self, corpus: SearchableCorpus) -> None:

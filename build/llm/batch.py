@@ -29,8 +29,8 @@ _REASON_LENGTH = 160
 Prices = Callable[[str], ChatPrice | None]
 
 
-class _EndedError(SpentError):
-    """A batch brought less than it should have."""
+class _EndedError(Exception):
+    """A batch brought less than it should have; the text says what, without a full stop."""
 
 
 class Batches:
@@ -53,8 +53,8 @@ class Batches:
         Raises SpentError when no further one can be sent, after what was sent is settled.
         """
         with self._server():
-            for problem in self._pending(prices):
-                raise SpentError(problem)
+            if problems := self._settle_pending(prices):
+                raise SpentError(f"{problems[0]}. What is done is kept; run again to send a new batch.")
             for _ in range(self.endpoint.server.attempts):
                 asked: dict[str, dict[bytes, tuple[Question[Any], int]]] = {}
                 for question in questions:
@@ -69,20 +69,28 @@ class Batches:
     def settle(self, prices: Prices) -> None:
         """Wait for the batches that an earlier run sent, and send none: what they bring is not asked again.
 
-        Raises SpentError when the server cannot tell of them. A batch that ended badly is told through ``say``: its
-        unanswered questions are free to be asked.
+        Raises SpentError when the server cannot be asked about them. What went wrong with them is told through
+        ``say``: their unanswered questions are free to be asked in calls of their own.
         """
         with self._server():
-            for problem in self._pending(prices):
-                self._say(problem)
+            for problem in self._settle_pending(prices):
+                self._say(f"{problem}. What is missing is asked in calls of its own, at the full price.")
 
-    def _pending(self, prices: Prices) -> Iterator[str]:
-        """Settle the batches that the journal knows of; yields a sentence for each that did not end well."""
+    def _settle_pending(self, prices: Prices) -> list[str]:
+        """Settle the batches that were sent to this server; what is to be told of those that did not end well."""
+        problems = []
         for tag, state in self.journal.batches().items():
+            sent_to = state.get("server", self.endpoint.server.base_url)
+            if sent_to != self.endpoint.server.base_url:
+                self._say(
+                    f"A batch is under way at {sent_to}, which is not asked in this run; it stays written down."
+                )
+                continue
             try:
                 self._finish(tag, state, prices)
             except _EndedError as error:
-                yield str(error)
+                problems.append(str(error))
+        return problems
 
     @contextmanager
     def _server(self) -> Iterator[None]:
@@ -128,7 +136,8 @@ class Batches:
             lines.append(self._line(digest, question, number))
         if calls:
             tag = uuid.uuid4().hex
-            state: dict[str, Any] = {"id": "", "model": model, "calls": calls}
+            server = self.endpoint.server.base_url
+            state: dict[str, Any] = {"id": "", "server": server, "model": model, "calls": calls}
             self.journal.keep_batch(tag, state)
             self._say(f"Sending {len(calls):,} questions to {model} as a batch; answers come within a day.")
             client = self.endpoint.client
@@ -140,12 +149,17 @@ class Batches:
                 metadata={_TAG: tag},
             )
             self.journal.keep_batch(tag, state | {"id": made.id})
-            self._finish(tag, state | {"id": made.id}, prices)
+            try:
+                self._finish(tag, state | {"id": made.id}, prices)
+            except _EndedError as error:
+                raise SpentError(f"{error}. What is done is kept; run again to send a new batch.") from None
         if spent:
             raise spent
 
     def _finish(self, tag: str, state: dict[str, Any], prices: Prices) -> None:
         """Wait for a batch and settle its calls. Raises _EndedError where it did not end well."""
+        import openai
+
         client = self.endpoint.client
         if not state["id"]:  # killed while it was sent: did it arrive?
             state = state | {"id": self._find(tag)}
@@ -153,29 +167,29 @@ class Batches:
             self._settle(tag, state, {}, "the batch never arrived", prices)
             return
         pause = _FIRST_PAUSE
-        while (found := client.batches.retrieve(state["id"])).status not in _OVER:
-            self._say(f"The batch of {len(state['calls']):,} questions is {str(found.status)[:20]}.")
-            self._sleep(pause)
-            pause = min(_LONGEST_PAUSE, 2 * pause)
         lines: dict[str, bytes | str] = {}
-        for file in (getattr(found, "error_file_id", None), found.output_file_id):
-            if file:
-                lines |= _lines(client.files.content(file).content, self.endpoint.server.key_env)
+        try:
+            while (found := client.batches.retrieve(state["id"])).status not in _OVER:
+                self._say(f"The batch of {len(state['calls']):,} questions is {str(found.status)[:20]}.")
+                self._sleep(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
+            for file in (getattr(found, "error_file_id", None), found.output_file_id):
+                if file:
+                    lines |= _lines(client.files.content(file).content, self.endpoint.server.key_env)
+        except openai.NotFoundError:
+            self._settle(tag, state, {}, None, prices)  # it may have been served: it counts as paid
+            raise _EndedError(
+                f"The server knows a batch of {len(state['calls']):,} questions no longer; it counts as paid"
+            ) from None
         completed = found.status == "completed"
         failed = self._settle(
             tag, state, lines, None if completed else f"the batch ended as {str(found.status)[:20]}", prices
         )
         n, answers = len(state["calls"]), len(state["calls"]) - len(failed)
         if not completed:
-            raise _EndedError(
-                f"A batch ended as {str(found.status)[:20]} with {answers:,} of {n:,} answers. "
-                "What is done is kept; run again to go on."
-            )
+            raise _EndedError(f"A batch ended as {str(found.status)[:20]} with {answers:,} of {n:,} answers")
         if failed and not answers and n >= _GIVE_UP_FROM:
-            raise _EndedError(
-                f"A batch ended without one answer to its {n:,} questions ({failed[0]}). They are not asked at the "
-                "full price; run again to send a new batch."
-            )
+            raise _EndedError(f"A batch ended without one answer to its {n:,} questions ({failed[0]})")
         if failed:
             self._say(f"In a batch {len(failed):,} of {n:,} questions got no answer ({failed[0]}).")
 
@@ -208,12 +222,12 @@ class Batches:
                 if isinstance(line, bytes):
                     reason = "its line is not a chat reply"
                     reply = chat_reply(line, self.endpoint.server.key_env, half, (read, written))
-                    self.journal.answered(call, promised, reply)
+                    self.journal.answered(call, bytes.fromhex(name), promised, reply)
                     continue
             except UnreadableError:
                 pass  # the server says that it served it: it stays counted with the most that it can cost
             if isinstance(line, str) or (line is None and unbilled):
-                self.journal.not_billed(call, promised)
+                self.journal.not_billed(call, bytes.fromhex(name), promised)
             failed.append(reason)
             self.lost[bytes.fromhex(name)] = f"no answer came in a batch: {reason}"
         self.journal.keep_batch(tag, None)

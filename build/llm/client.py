@@ -183,12 +183,12 @@ class Client:
             self._count("calls")
             found = self.endpoint.call(body, once, price, most)
             if isinstance(found, Reply):
-                self.journal.answered(call, promised, found)
+                self.journal.answered(call, digest, promised, found)
                 self._failures = 0
                 return found
             trouble = found
             if not found.billed:
-                self.journal.not_billed(call, promised)
+                self.journal.not_billed(call, digest, promised)
             if found.ends == "all":
                 raise self._stop(found.text)
             if found.ends:

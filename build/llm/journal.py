@@ -16,9 +16,8 @@ from build.sqlite_file import SqliteFile
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: batches that are under way hold on to theirs
-    question BLOB NOT NULL, attempt INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL,
-    usd REAL NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, reply TEXT
+    id INTEGER PRIMARY KEY AUTOINCREMENT, question BLOB NOT NULL, attempt INTEGER NOT NULL, purpose TEXT NOT NULL,
+    model TEXT NOT NULL, usd REAL NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, reply TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS answered ON calls (question, attempt) WHERE reply IS NOT NULL;
 CREATE INDEX IF NOT EXISTS asked ON calls (question, attempt);
@@ -96,10 +95,11 @@ class Journal(SqliteFile):
 
             return self._guard(write, 0)
 
-    def answered(self, call: int, promised_usd: float, reply: Reply) -> None:
+    def answered(self, call: int, question: bytes, promised_usd: float, reply: Reply) -> None:
         """The call's reply is there: keep it, and count what it cost instead of what was promised.
 
-        Once: a batch that a kill stopped half-way through its lines is settled again from the start.
+        Once: a batch that a kill stopped half-way through its lines is settled again from the start. ``question``:
+        what the call asked, since in a file from before the number of a forgotten call may have been given again.
         """
         text = json.dumps([reply.content, reply.refusal, reply.finish])
 
@@ -107,8 +107,8 @@ class Journal(SqliteFile):
             with connection:
                 cursor = connection.execute(
                     "UPDATE OR IGNORE calls SET reply = ?, input_tokens = ?, output_tokens = ?, usd = ? "
-                    "WHERE id = ? AND reply IS NULL",
-                    (text, reply.input_tokens, reply.output_tokens, reply.usd, call),
+                    "WHERE id = ? AND question = ? AND reply IS NULL",
+                    (text, reply.input_tokens, reply.output_tokens, reply.usd, call, question),
                 )
                 return cursor.rowcount > 0
 
@@ -116,13 +116,13 @@ class Journal(SqliteFile):
             if self._guard(write, True):
                 self._spent += reply.usd - promised_usd
 
-    def not_billed(self, call: int, promised_usd: float) -> None:
+    def not_billed(self, call: int, question: bytes, promised_usd: float) -> None:
         """The call was refused before any work was done: it cost nothing. Counted once, as an answer is."""
 
         def write(connection: sqlite3.Connection) -> bool:
             with connection:
-                query = "DELETE FROM calls WHERE id = ? AND reply IS NULL"
-                return connection.execute(query, (call,)).rowcount > 0
+                query = "DELETE FROM calls WHERE id = ? AND question = ? AND reply IS NULL"
+                return connection.execute(query, (call, question)).rowcount > 0
 
         with self._lock:
             if self._guard(write, True):

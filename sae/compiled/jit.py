@@ -44,5 +44,6 @@ def compiled(function: Kernel) -> Kernel:
     are compiled into those of another that calls them, while numba by itself asks only for a kernel's own file.
     """
     kernel: Any = _compile(function)
-    kernel._cache._cache_file._source_stamp = _stamp()
+    if hasattr(kernel, "_cache"):  # not where numba is switched off
+        kernel._cache._cache_file._source_stamp = _stamp()  # a private field; numba 0.68 has no public one
     return cast(Kernel, kernel)

@@ -1,4 +1,4 @@
-"""The encoder's product and the selection of its k largest entries, for a piece of a batch, on one thread."""
+"""The encoder's product and the selection of its k largest entries, for a batch or a piece of one."""
 
 import math
 import threading
@@ -43,11 +43,12 @@ class Buffers:
 
 
 SCREEN_LATENTS = 576
+"""Latents in a piece in which a batch is multiplied with a screen; each packs its weights once, for all documents."""
 PRODUCT_PIECES = 4
-"""Latents in a piece in which a batch is multiplied with a screen, and pieces without: each packs its weights once, for
-all documents, and in float32 that is faster the larger it is."""
+"""Pieces without a screen: in float32 the product is faster the larger they are."""
 SELECTED_ROWS = 128, 512
-"""Least and most documents selected from in one piece: the more, the seldomer a row of W_enc is read."""
+"""Least and most documents selected from in one piece, whole multiples of the least: the more, the seldomer a row of
+W_enc is read."""
 BATCH_ROWS = 1024
 """Documents multiplied at once where any number is selected from."""
 
@@ -66,7 +67,8 @@ class Multiplied:
 
 
 def selection_pieces(n: int, threads: int | None) -> list[slice]:
-    """Pieces of a batch of n documents to select from, one at least for each thread; no result depends on them."""
+    """Pieces of a batch of n documents to select from, one at least for each thread where there are
+    so many; no result depends on them, since all begin at multiples of the least."""
     least, most = SELECTED_ROWS
     wanted = -(-n // (threads or available_processors()))
     length = min(most, -(-wanted // least) * least)
@@ -185,16 +187,24 @@ class Selector:
         screen_kernels.settle_candidates(
             starts, values, exact, indices, self.latent_bias, limits, self.k, top_acts, top_indices, uncertain
         )
-        again = np.flatnonzero(uncertain)
-        if len(again):
-            acts = np.empty((len(again), self.k), np.float32)
-            indices = np.empty((len(again), self.k), np.int32)
-            pre_act = self._buffer.own("uncertain_pre_act", (len(again), len(self.W_enc)))
-            torch.mm(
-                torch.from_numpy(x[again]), torch.from_numpy(self.W_enc).t(), out=torch.from_numpy(pre_act)
+        for start in range(0, n, SELECTED_ROWS[0]):
+            self._select_again(
+                x, np.flatnonzero(uncertain[start : start + SELECTED_ROWS[0]]) + start, top_acts, top_indices
             )
-            self._select_from(pre_act, acts, indices)
-            top_acts[again], top_indices[again] = acts, indices
+
+    def _select_again(self, x: Array, rows: Array, top_acts: Array, top_indices: Array) -> None:
+        """Rows that the screen did not settle, in float32 altogether.
+
+        The bits of a product depend on how many rows are in it, so they go in blocks that are the same whatever the
+        pieces are.
+        """
+        if len(rows) == 0:
+            return
+        acts, indices = np.empty((len(rows), self.k), np.float32), np.empty((len(rows), self.k), np.int32)
+        pre_act = self._buffer.own("uncertain_pre_act", (len(rows), len(self.W_enc)))
+        torch.mm(torch.from_numpy(x[rows]), torch.from_numpy(self.W_enc).t(), out=torch.from_numpy(pre_act))
+        self._select_from(pre_act, acts, indices)
+        top_acts[rows], top_indices[rows] = acts, indices
 
     def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
         """The same for any number of rows, shared out over threads (None: all processors)."""

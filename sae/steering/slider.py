@@ -50,14 +50,16 @@ def slider_scale(original: float, quantile_95: float, reach_to: Sequence[float] 
     reach = REACH_75 * quantile_95
     high = _rounded_up(max(abs(original) + reach, *reach_to, 0.0))
     low = _rounded_up(max(quantile_95, reach - abs(original), *(-v for v in reach_to)))
-    end = max(low, high)
-    ways = [end * (s / STEPS) ** CURVE for s in range(STEPS + 1)]
-    # Rounded to the digits that tell neighbours apart: finely near zero, coarsely far away.
-    above = [round(far, max(0, -math.floor(math.log10(far - near)))) for near, far in pairwise(ways)]
     own = round(original, 2 - math.floor(math.log10(abs(original)))) if original else 0.0
-    up = {own, high, *(value for value in above if value < high)}
-    down = {-low, *(-value for value in above if value < low)}
+    up = {own, high, *(value for value in _stops(high) if value < high)}
+    down = {-low, *(-value for value in _stops(low) if value < low)}
     return SliderScale(tuple(sorted({0.0} | up | down)), own)
+
+
+def _stops(end: float) -> list[float]:
+    """Stops from zero to ``end``, rounded to the digits that tell neighbours apart: finely near zero, coarsely far."""
+    ways = [end * (s / STEPS) ** CURVE for s in range(STEPS + 1)]
+    return [round(far, max(0, -math.floor(math.log10(far - near)))) for near, far in pairwise(ways)]
 
 
 def _rounded_up(value: float) -> float:

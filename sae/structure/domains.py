@@ -18,6 +18,7 @@ from sae.statistics import nearest
 from sae.structure.splitting import pair_similarities
 
 _WORD = re.compile(r"[^\W_]+")
+_LEAST_BEFORE_ING = 3  # letters: king is no form of k
 _SMALL_WORDS = frozenset(
     (
         "a",
@@ -119,7 +120,10 @@ def _roots(label: str | None) -> set[str]:
 
 
 def _root(word: str) -> str:
-    short = stem(word_key(word)).removesuffix("ing")
+    short = stem(word_key(word))
+    if short.endswith("ing") and len(short) >= _LEAST_BEFORE_ING + 3:
+        short = short.removesuffix("ing")
+    short = short.removesuffix("s")  # lensing leaves lens, whose own s is cut as a plural's is
     return short[:6].removesuffix("e") or word
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -155,8 +156,8 @@ def pair(values: list[Any]) -> str:
 
 def n_sure(table: pa.Table, kind: str) -> int:
     """Features with Pearson and F1 from SURE."""
-    both = pa.compute.min_element_wise(table[f"pearson_{kind}"], table[f"f1_{kind}"], skip_nulls=False)
-    return int(pa.compute.sum(pa.compute.greater_equal(both, SURE)).as_py() or 0)
+    both = pc.min_element_wise(table[f"pearson_{kind}"], table[f"f1_{kind}"], skip_nulls=False)
+    return int(pc.sum(pc.greater_equal(both, SURE)).as_py() or 0)
 
 
 def show(scored: Scored, documents: Path, n: int, seed: int) -> None:

@@ -149,12 +149,12 @@ def test_a_file_changed_in_place_gives_a_sentence(corpus: Corpus, name: str, dam
 _SERVING = """
 import os, sys, threading
 import numpy as np
-from sae import limits
+from sae.storage import limits
 from sae.errors import UserError
 limits.HELD_BYTES = 100
 from sae.search import Searcher
-from sae.stored_rows import StoredRows
-from sae.trust import open_matrix
+from sae.storage.stored_rows import StoredRows
+from sae.storage.trust import open_matrix
 
 folder, n, d = sys.argv[1], 40_000, 64
 class Corpus:

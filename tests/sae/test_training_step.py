@@ -59,7 +59,7 @@ def test_gradients_equal_autograd(data):
     n_latents = data.draw(st.integers(2, 200), label="n_latents")
     k = data.draw(st.integers(1, min(n_latents, 12)), label="k")
     n = data.draw(st.sampled_from([1, 3, 50, 300]), label="documents")
-    config = SAEConfig(d_in, n_latents, k, aux_k=data.draw(st.sampled_from([None, 1, 7]), label="aux_k"))
+    aux_k = data.draw(st.sampled_from([None, 1, 7]), label="aux_k")
     noisy = data.draw(st.booleans(), label="noise")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16), label="seed"))
     parameters = random_parameters(rng, d_in, n_latents)
@@ -68,9 +68,13 @@ def test_gradients_equal_autograd(data):
         st.sampled_from(["plain", "ties", "zero rows", "all at pre_bias", "one row over and over"]),
         label="kind",
     )
+    paired = n_latents - n_latents % 2
     if kind == "ties":  # encoder rows in pairs, so that every activation comes twice
-        parameters.W_enc[1::2] = parameters.W_enc[: n_latents - n_latents % 2 : 2]
+        # Whole pairs are selected, since PyTorch takes either of two that tie for the last place.
+        k, aux_k = max(2, k - k % 2), None
+        parameters.W_enc[1:paired:2] = parameters.W_enc[:paired:2]
         parameters.latent_bias[:] = 0
+        parameters.latent_bias[paired:] = -1e3
     if kind == "zero rows":
         x[::2] = 0
     if kind == "all at pre_bias":  # every latent ties at 0, and nothing is active
@@ -80,7 +84,11 @@ def test_gradients_equal_autograd(data):
         x[:] = x[0]
     share_dead = data.draw(st.sampled_from([0.0, 0.1, 1.0]), label="share dead")
     since_active = np.where(rng.random(n_latents) < share_dead, 10**6, 0)
+    if kind == "ties":
+        since_active[1:paired:2] = since_active[:paired:2]
+        since_active[paired:] = 0
     train_config = TrainConfig(1, input_noise=0.3 if noisy else 0.0)
+    config = SAEConfig(d_in, n_latents, k, aux_k=aux_k)
     reference, fast = pair(config, train_config, parameters, since_active, 10**6)
     noise = noise_codes(0, 0, x.shape) if noisy else None
     assert_gradients_equal(reference, fast, x, noise, 1e-10)
@@ -173,6 +181,36 @@ def test_screen_selects_what_float32_selects(shape, kind):
         found.append((np.take_along_axis(indices, order, 1), np.take_along_axis(acts, order, 1)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1024, 1500])
+def test_selection_does_not_depend_on_threads_where_the_screen_is_not_certain(n, monkeypatch):
+    """A direction that all rows of W_enc share, and some documents have most of: their entries lie too near."""
+    rng, d_in, n_latents, k = np.random.default_rng(4), 384, 3072, 8
+    parameters = random_parameters(rng, d_in, n_latents, np.float32)
+    shared = rng.standard_normal(d_in).astype(np.float32)
+    shared /= np.linalg.norm(shared)
+    parameters.W_enc[:] = 0.01 * parameters.W_enc + shared
+    x = rng.standard_normal((n, d_in)).astype(np.float32)
+    hard = np.sort(rng.choice(n, 11, replace=False))
+    x[hard] += 3000 * shared
+    again, found = [], []
+    in_float32 = Selector._select_again
+
+    def watched(self, x, rows, *into):
+        again.append(len(rows))
+        in_float32(self, x, rows, *into)
+
+    monkeypatch.setattr(Selector, "_select_again", watched)
+    for threads in (1, 2, 3, 8):
+        selector = Selector(parameters.W_enc, parameters.latent_bias, k, screen=True)
+        acts, indices = np.empty((n, k), np.float32), np.empty((n, k), np.int32)
+        selector.select_batch(x, acts, indices, threads)
+        found.append((acts, indices))
+    assert sum(again) >= 4 * len(hard)
+    for acts, indices in found[1:]:
+        np.testing.assert_array_equal(indices, found[0][1])
+        np.testing.assert_array_equal(acts, found[0][0])
 
 
 def test_result_does_not_depend_on_threads():

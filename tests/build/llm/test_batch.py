@@ -218,23 +218,61 @@ def test_a_kill_while_a_batch_is_settled_counts_nothing_twice(
     assert client().journal.spent_usd == pytest.approx(6 * PAID)
 
 
-@pytest.mark.parametrize("status", ["completed", "cancelled"])
-def test_a_batch_under_way_is_waited_for_when_batches_are_switched_off(
-    httpserver: HTTPServer, client: MakeClient, status: str
-) -> None:
-    """Its answers are paid for: only what it did not answer is asked in calls of its own."""
-    batches, model, said = FakeBatches(httpserver, status), FakeModel(httpserver, lambda b, n, r: RIGHT), []
+def sent_and_lost_sight_of(batches: FakeBatches, client: MakeClient) -> None:
+    """A run that ends after the server took its batch."""
     batches.dies = True
     found = client(batch=True)
     dict(found.answers(QUESTIONS))
     found.close()
     batches.dies = False
+
+
+@pytest.mark.parametrize(("status", "fails"), [("completed", 1), ("cancelled", 1), ("completed", 6)])
+def test_a_batch_under_way_is_waited_for_when_batches_are_switched_off(
+    httpserver: HTTPServer, client: MakeClient, status: str, fails: int
+) -> None:
+    """Its answers are paid for: only what it did not answer is asked in calls of its own, and that is told."""
+    batches = FakeBatches(httpserver, status, fails=lambda batch, line: "error" if line < fails else "")
+    model, said = FakeModel(httpserver, lambda b, n, r: RIGHT), []
+    sent_and_lost_sight_of(batches, client)
     again = client(say=said.append)
     assert all(isinstance(answer, Answer) for _, answer in again.answers(QUESTIONS))
-    assert (len(batches.batches), len(model.calls)) == (1, 1)
-    assert again.journal.spent_usd == pytest.approx(5 * PAID + 2 * PAID)
-    assert any(("cancelled with 5 of 6" if status == "cancelled" else "1 of 6 questions") in s for s in said)
+    assert (len(batches.batches), len(model.calls)) == (1, fails)
+    assert again.journal.spent_usd == pytest.approx((6 - fails) * PAID + fails * 2 * PAID)
     assert again.journal.batches() == {}
+    if status == "cancelled" or fails == 6:
+        assert any("asked in calls of its own, at the full price" in sentence for sentence in said)
+    assert not any("run again" in sentence or "not asked" in sentence for sentence in said)
+
+
+def test_a_batch_that_the_server_forgot_counts_as_paid_and_holds_nobody_up(
+    httpserver: HTTPServer, client: MakeClient
+) -> None:
+    batches, model, said = FakeBatches(httpserver), FakeModel(httpserver, lambda b, n, r: RIGHT), []
+    sent_and_lost_sight_of(batches, client)
+    (tag, state), *_ = client().journal.batches().items()
+    promised = client().journal.spent_usd
+    client().journal.keep_batch(tag, state | {"id": "gone"})
+    gone = send({"error": {"message": "No batch found with id 'gone'."}}, 404)
+    httpserver.expect_request("/v1/batches/gone").respond_with_handler(lambda request: gone)
+    again = client(say=said.append)
+    assert all(isinstance(answer, Answer) for _, answer in again.answers(QUESTIONS))
+    assert len(model.calls) == 6
+    assert again.journal.spent_usd == pytest.approx(promised + 6 * 2 * PAID)
+    assert again.journal.batches() == {}
+    assert any("a batch of 6 questions no longer; it counts as paid" in sentence for sentence in said)
+
+
+def test_a_batch_at_another_server_is_left_alone_and_told(httpserver: HTTPServer, client: MakeClient) -> None:
+    batches, model, said = FakeBatches(httpserver), FakeModel(httpserver, lambda b, n, r: RIGHT), []
+    sent_and_lost_sight_of(batches, client)
+    (tag, state), *_ = client().journal.batches().items()
+    client().journal.keep_batch(tag, state | {"server": "https://elsewhere.example/v1"})
+    again = client(say=said.append)
+    assert all(isinstance(answer, Answer) for _, answer in again.answers(QUESTIONS))
+    assert (batches.looks, len(model.calls)) == (0, 6)
+    assert list(again.journal.batches()) == [tag]
+    assert any("https://elsewhere.example/v1, which is not asked" in sentence for sentence in said)
 
 
 def test_a_batch_that_fails_ends_the_run(httpserver: HTTPServer, client: MakeClient) -> None:
