@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
@@ -113,7 +113,9 @@ def test_map_and_table_open_a_family_again_and_typing_none(open_tab: OpenTab, ti
     def by_map() -> None:
         overview.get_by_role("tab", name="Map").click()
         tiles = overview.locator("[data-testid=stVegaLiteChart] svg")
-        tiles.wait_for()
+        expect(tiles).to_have_count(
+            1, timeout=30_000
+        )  # the one drawn before goes when its successor is there
         tab.settle()
         tiles.click(position={"x": 20, "y": 90})  # the first tile: the family with most documents
         tab.page.wait_for_url(f"**family={tiled}*")
@@ -121,7 +123,7 @@ def test_map_and_table_open_a_family_again_and_typing_none(open_tab: OpenTab, ti
     def by_table() -> None:
         overview.get_by_role("tab", name="Table").click()
         rows = overview.locator(".dvn-scroller")
-        rows.wait_for()
+        expect(rows).to_have_count(1, timeout=30_000)
         tab.settle()
         rows.click(position={"x": 15, "y": 35 * (row + 1) + 17})
         tab.page.wait_for_url(f"**family={scores['family_id'].iloc[row]}*")
