@@ -1,4 +1,4 @@
-"""A feature of a small model seen splitting through the larger ones (``?from=…``), and the counts
+"""A feature of a small model seen splitting through the larger ones (``?start=…``), and the counts
 over all features."""
 
 from itertools import pairwise
@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import cards, chips, data, frame, page_script, state, structure_data
 from dashboard.families.family_node import colours_of
+from dashboard.label_words import with_words, words_box
 from dashboard.splitting import splitting_charts
 from dashboard.splitting.splitting_counts import distributions
 from dashboard.tables import download_table
@@ -78,23 +79,18 @@ def _choose(corpus_name: str, small: str, summary: pd.DataFrame) -> int | None:
     examples = summary[(summary["kind"] == "example") & (summary["sae"] == small)]
     # The same feature may be an example for two larger models.
     best = examples.groupby("x")["value"].max().sort_values(ascending=False).index.astype(int).tolist()
-    text = st.text_input(
+    text = words_box(
         f"Concept of {small} with the words",
-        key="splitting-words",
-        persist_state="session",
-        max_chars=100,
-        placeholder="words of its label; empty: concepts that split well",
+        "splitting-words",
+        "words of its label; empty: concepts that split well",
     )
-    words = (text or "").casefold().split()
+    words = text.split()
     if words:
-        labels = table["label"].fillna("").str.casefold()
-        keep = table["n_active"] > 0
-        for word in words:
-            keep &= labels.str.contains(word, regex=False)
+        keep = with_words(table["label"], text) & (table["n_active"] > 0)
         options = table[keep].sort_values("pearson_random", ascending=False)["feature_id"].head(50).tolist()
     else:
         options = best or table[table["n_active"] > 0].nlargest(20, "n_active")["feature_id"].tolist()
-    named = st.query_params.get("from", "")
+    named = st.query_params.get("start", "")
     asked = int(named) if named.isascii() and named.isdigit() and len(named) < 9 else None
     if asked is not None and asked in table.index and asked not in options and not words:
         options = [asked, *options]
@@ -109,7 +105,7 @@ def _choose(corpus_name: str, small: str, summary: pd.DataFrame) -> int | None:
         index=options.index(asked) if asked in options else 0,
         format_func=lambda i: plain_text(chips.feature_name(chips.feature_row(table, i)), 90),
     )
-    st.query_params["from"] = str(chosen)
+    st.query_params["start"] = str(chosen)
     return int(chosen)
 
 

@@ -47,6 +47,15 @@ def test_search_for_nothing_says_so(tiny_store: Path, monkeypatch: pytest.Monkey
         assert any("words" in info.value or "label" in info.value for info in app.info)
 
 
+def test_the_concept_that_splits_stays_in_the_address(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = run("splitting", tiny_store, monkeypatch, corpus="planted", sae="SAE3", start="5")
+    assert app.query_params["start"] in ("5", ["5"])
+    (start,) = (box for box in app.selectbox if box.label == "Start from")
+    assert start.value == 5
+
+
 @pytest.mark.parametrize("kept", [(), ("filter",), ("chance",), ("table 1", "left out")])
 def test_a_build_that_lacks_numbers_of_its_families_stands(
     kept: tuple[str, ...], tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
