@@ -28,6 +28,7 @@ memory.forget_widgets()
 with frame.calm():
     state.follow_build()
     state.read_address()
+    frame.tell_not_here()
     page.run()
     arrival.show()
     state.write_address(whole=page == PAGES[0])

@@ -44,6 +44,12 @@ def _with_commands(sentence: str) -> str:
     return "".join(shown)
 
 
+def tell_not_here() -> None:
+    """Say so when the link that was opened names a corpus or a model that is not here."""
+    if sentence := state.not_here():
+        st.warning(sentence, icon=":material/info:")
+
+
 def header(title: str, sentence: str) -> None:
     """A page's title and the sentence under it at the left, the corpus and SAE switches at the right."""
     st.html(_NO_RAW_CSV)

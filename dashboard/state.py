@@ -14,12 +14,21 @@ import streamlit as st
 
 from dashboard import data, served
 from dashboard.search import search_choices
+from dashboard.text import safe_text
 from sae import schema
 from sae.steer import MODES
 from sae.store import Store
 
 ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode", *search_choices.NAMES)
 DEFAULT_MODE = next(iter(MODES))
+_OF_A_CORPUS = ("like", "from", "to", "cat")  # mean nothing where another corpus is shown …
+_OF_AN_SAE = (
+    "e",
+    "fam",
+    "mute",
+    "with",
+)  # … and something else in another SAE, whose features have other numbers,
+_ON_A_PAGE = ("feature", "family", "start")  # and so do these, which pages read themselves
 MAX_EDITS = 64
 MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
 _RECENT_SECONDS = 3.0
@@ -206,18 +215,44 @@ def read_address() -> None:
     st.session_state["written"] = written
     if not found or key in written or key == st.session_state.get("last_written"):
         return
-    if "corpus" in found or "sae" in found:
-        corpora = data.store().corpora
-        corpus_name = found.get("corpus", "")
-        if corpus_name not in corpora:
-            corpus_name = selected()[0]
-        sae_name = found.get("sae", "")
-        if sae_name not in data.corpus(corpus_name).saes:
-            sae_name = data.corpus(corpus_name).saes[0]
-        select(corpus_name, sae_name)
+    lacks_corpus, lacks_sae = _select_named(found.get("corpus", ""), found.get("sae", ""))
+    foreign = (_OF_A_CORPUS if lacks_corpus else ()) + (_OF_AN_SAE if lacks_sae else ())
     if found.keys() & {"q", "like", "e", *search_choices.NAMES}:
-        _take_over_search(found)
+        _take_over_search({name: value for name, value in found.items() if name not in foreign})
+    if lacks_sae:
+        for name in _ON_A_PAGE:
+            st.query_params.pop(name, None)
+        st.session_state["not_here"] = (_not_here(found, foreign), address())
     st.session_state["last_written"] = key
+
+
+def _select_named(corpus_name: str, sae_name: str) -> tuple[bool, bool]:
+    """Choose the corpus and the SAE that an address names, "" for none; (is the corpus lacking, is the SAE lacking)."""
+    if corpus_name and corpus_name not in data.store().corpora:
+        return True, True
+    chosen = corpus_name or selected()[0]
+    saes = data.corpus(chosen).saes
+    if corpus_name or sae_name in saes:
+        select(chosen, sae_name if sae_name in saes else saes[0])
+    return False, bool(sae_name) and sae_name not in saes
+
+
+def _not_here(found: dict[str, str], foreign: tuple[str, ...]) -> str:
+    """What is said of a link whose corpus or SAE the build lacks."""
+    corpus_name, sae_name = (safe_text(name, 60) for name in selected())
+    named = [safe_text(found[name], 60) for name in ("sae", "corpus") if found.get(name)]
+    left_out = ", without the link's steering and filters" if found.keys() & set(foreign) else ""
+    return (
+        f"This link was made for {' of '.join(named)}, which this store does not have. You see {sae_name} of "
+        f"{corpus_name} instead{left_out}. To see what was sent, open the link where its own store is served."
+    )
+
+
+def not_here() -> str:
+    """Markdown that says so when the link that was opened names a corpus or an SAE that the build lacks; "" when all
+    is here, or something else has been chosen since."""
+    sentence, then = st.session_state.get("not_here", ("", None))
+    return sentence if then is not None and then == address() else ""
 
 
 def _take_over_search(found: dict[str, str]) -> None:

@@ -61,12 +61,12 @@ def _saved(table: pd.DataFrame, asked: Asked, name: str) -> SavedSteering:
 def _offer(table: pd.DataFrame, asked: Asked, found: SavedSteering) -> None:
     if found.corpus not in data.store().corpora or found.sae not in data.corpus(found.corpus).saes:
         raise UserError(
-            f"This steering was made for {plain_text(found.corpus, 40)}, {plain_text(found.sae, 40)}; this build has "
-            "no such model."
+            f"This steering was made for {plain_text(found.sae, 40)} of {plain_text(found.corpus, 40)}, which this "
+            "store does not have; load it where that store is served."
         )
     if (found.corpus, found.sae) != (asked.corpus_name, asked.sae_name):
         raise UserError(
-            f"This steering was made for {found.corpus}, {found.sae}; choose them above to apply it."
+            f"This steering was made for {found.sae} of {found.corpus}; choose them above to apply it."
         )
     known = {f: change for f, change in found.changes.items() if f in table.index}
     others = [f for f in known if found.labels.get(f) != feature_name(feature_row(table, f))]

@@ -17,6 +17,7 @@ from tests.dashboard.search_app import (
     address,
     bottom,
     fidelity,
+    opener,
     plain_titles,
     shown_titles,
     top,
@@ -86,6 +87,42 @@ def test_a_link_opened_elsewhere_shows_the_same_page(page: Open) -> None:
     assert shown_titles(elsewhere) == shown_titles(app)
     assert [s.value for s in elsewhere.select_slider] == [s.value for s in app.select_slider]
     assert address(elsewhere) == link
+
+
+@pytest.mark.parametrize(
+    "names", [{"sae": "SAE9"}, {"corpus": "else*where"}, {"corpus": "elsewhere", "sae": "SAE9"}]
+)
+def test_a_link_for_another_store_says_so_and_steers_nothing(page: Open, names: dict[str, str]) -> None:
+    words, day = {"q": "the fermentation of bread"}, {"from": "2020-01-01"}
+    link = (
+        {"corpus": CORPUS, "sae": "SAE6", "e": "1~2", "fam": "0~1", "mute": "2", "with": "3"}
+        | words
+        | day
+        | names
+    )
+    app = page(**link)
+    (warning,) = app.warning
+    assert f"made for {link['sae']} of {link['corpus'].replace('*', '&#42;')}, which" in warning.value
+    assert "without the link's steering" in warning.value
+    assert "open the link where" in warning.value
+    found = address(app)
+    assert found.pop("corpus") == CORPUS
+    assert found.pop("sae") == "SAE3"
+    assert found == words | ({} if "corpus" in names else day)
+    app.run()  # a run for another reason does not take the sentence away; choosing something does
+    assert len(app.warning) == 1
+    app.selectbox(key="switch-corpus").set_value("planted-too").run()
+    assert not app.warning
+
+
+@pytest.mark.parametrize("link", [{"feature": "3"}, {"family": "1"}])
+def test_a_page_of_another_store_is_not_another_page_here(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch, link: dict[str, str]
+) -> None:
+    view = "features" if "feature" in link else "families"
+    app = opener(tiny_store, monkeypatch, view)(corpus="elsewhere", sae="SAE3", **link)
+    assert "made for SAE3 of elsewhere" in app.warning[0].value
+    assert link.items() - address(app).items()
 
 
 def test_edits_survive_other_pages(page: Open) -> None:
