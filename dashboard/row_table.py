@@ -44,6 +44,11 @@ def row_table(
     return chosen_row(event)
 
 
+def score_column(title: str, width: int, help: str, form: str = "%.2f") -> Any:
+    """The look of a column of scores: ``width`` pixels, each number written in ``form`` (printf)."""
+    return st.column_config.NumberColumn(title, format=form, width=width, help=help)
+
+
 def chosen_row(event: Any) -> int | None:
     """Position of the row chosen in a table, given its event or what the session holds under its key."""
     rows = event["selection"]["rows"] if event else []

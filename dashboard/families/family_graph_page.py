@@ -127,7 +127,7 @@ function show() {{
   if (narrow !== box.clientWidth < 500) {{
     narrow = !narrow;
     nodes.update(order.map(id => narrow
-      ? {{id: id, x: stood[id].x * 0.55, y: stood[id].y + depth[id] % 2 * 14}} : {{id: id, ...stood[id]}}));
+      ? {{id: id, x: stood[id].x * 0.55, y: stood[id].y + depth[id] % 2 * 24}} : {{id: id, ...stood[id]}}));
   }}
   network.fit();
   network.moveTo({{scale: network.getScale() * 0.82}});  // labels reach beyond the outermost features

@@ -12,6 +12,7 @@ from dashboard.text import plain_text
 _LETTER, _WIDE_LETTER = 0.55, 1.0  # of the font's size: a letter's mean width; one of Chinese or Japanese
 _MANY = 60  # features: above that labels are shorter and smaller, to leave room for the circles
 _LONGEST, _LONGEST_OF_MANY, _LEAST_OF_PARENT = 22, 13, 12  # letters of mean width
+LONGEST_LEVEL = 28  # letters of a level label: as far as two columns lie apart
 _SHORTEST = 7  # letters of a longer label that say anything
 
 
@@ -52,18 +53,18 @@ def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[W
         node = nodes[at]
         if node.parent is None:
             text = (
-                _cut(node.label, np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, 28))
+                cut_label(node.label, np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, LONGEST_LEVEL))
                 or f"feature {node.feature_id}"
             )
             found.append(Writing(node.feature_id, text, 0.0, float(radius[at] + 0.8 * font), None, False))
             continue
         start = float(far[at] + radius[at] + 0.35 * font)
         room = (below.get(node.feature_id, np.inf) - start - 1.5 * font) / (_LETTER * font)
-        text = _cut(node.label, longest) or f"feature {node.feature_id}"
+        text = cut_label(node.label, longest) or f"feature {node.feature_id}"
         if _width(text) > room:
             if room < _SHORTEST:
                 continue
-            text = _cut(text, room)
+            text = cut_label(text, room)
         stop = start + _width(text) * _LETTER * font
         on_circle = (far + radius > start) & (far - radius < stop)
         on_circle &= _apart(turn[at], turn) * far < radius + 0.45 * font
@@ -100,8 +101,9 @@ def _width(text: str) -> float:
     return len(text) + wide * (_WIDE_LETTER / _LETTER - 1)
 
 
-def _cut(label: str, room: float) -> str:
-    """As much of a label, as plain text, as ``room`` letters of mean width have place for."""
+def cut_label(label: str, room: float) -> str:
+    """As much of a label, as plain text, as ``room`` letters of mean width have place for; a Chinese or Japanese one
+    takes nearly two."""
     text = plain_text(label, int(room))
     while _width(text) > room:
         text = plain_text(label, len(text) - 1)

@@ -28,7 +28,7 @@ def family_page(corpus_name: str, sae_name: str, family: pd.Series) -> Callable[
     _facts(family, tree)
     stem = f"{corpus_name}-{sae_name}-family-{family_id}"
     with st.container(key=page_script.LINKED):
-        left, right = st.columns([5, 4], gap="large")
+        left, right = st.columns(2, gap="large")
     with left:
         shown = _levels(tree, family_id)
         if len(tree) >= _MAPPED_FROM and _drawn_as() == "Map":

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, structure_data
+from dashboard.label_words import with_words, words_box
 from sae.storage.stored_rows import Rows
 
 _BEST = 3  # of a family's features: the nearest ones say how near the family is
@@ -14,21 +15,16 @@ _BY_MEANING = 12  # families found by meaning at most
 
 def searched(corpus_name: str, sae_name: str, families: pd.DataFrame) -> pd.DataFrame:
     """The families that the box asks for, all of them while it is empty."""
-    text = st.text_input(
-        "Find a family",
-        key="families-words",
-        persist_state="session",
-        max_chars=100,
-        placeholder="words of its label or of any of its features, or a meaning",
+    text = words_box(
+        "Find a family", "families-words", "words of its label or of any of its features, or a meaning"
     )
-    words = (text or "").casefold().split()
-    if not words:
+    if not text.split():
         return families
     members = structure_data.members(corpus_name, sae_name)
-    found = by_words(families, members, data.feature_table(corpus_name, sae_name)["label"], words)
+    found = by_words(families, members, data.feature_table(corpus_name, sae_name)["label"], text)
     if len(found) >= _BY_MEANING:
         return found
-    labels, vector = data.label_vectors(corpus_name, sae_name), data.encoded(text or "")
+    labels, vector = data.label_vectors(corpus_name, sae_name), data.encoded(text)
     if labels is None or vector is None:
         return found
     meant = by_meaning(families.drop(found.index), members, labels, vector)
@@ -37,17 +33,11 @@ def searched(corpus_name: str, sae_name: str, families: pd.DataFrame) -> pd.Data
     return pd.concat([found, meant])
 
 
-def by_words(
-    families: pd.DataFrame, members: pd.DataFrame, labels: pd.Series, words: list[str]
-) -> pd.DataFrame:
+def by_words(families: pd.DataFrame, members: pd.DataFrame, labels: pd.Series, typed: str) -> pd.DataFrame:
     """Families in whose label, or in whose features' labels, every word is found."""
-    texts = members["feature_id"].map(labels.fillna("").str.casefold()).groupby(members["family_id"])
+    texts = members["feature_id"].map(labels.fillna("")).groupby(members["family_id"])
     joined = texts.agg(" ".join).reindex(families.index, fill_value="")
-    joined = joined + " " + families["label"].str.casefold()
-    keep = pd.Series(True, index=families.index)
-    for word in words:
-        keep &= joined.str.contains(word, regex=False)
-    return families[keep]
+    return families[with_words(joined + " " + families["label"].fillna(""), typed)]
 
 
 def by_meaning(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from dashboard.charts import MUTED
-from dashboard.families.family_labels import Writing, bounds, ring_labels
+from dashboard.families.family_labels import LONGEST_LEVEL, Writing, bounds, cut_label, ring_labels
 from dashboard.families.family_node import Node, in_rings, radius_of, score_colour
 from dashboard.text import plain_text
 
@@ -60,7 +60,7 @@ def family_svg(nodes: Sequence[Node]) -> bytes:
                 "text-anchor": "middle",
                 "fill": _INK,
             }
-            ElementTree.SubElement(group, "text", text).text = plain_text(node.label, 28) or name
+            ElementTree.SubElement(group, "text", text).text = cut_label(node.label, LONGEST_LEVEL) or name
     for label in labels:
         _along_its_ray(root, label)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

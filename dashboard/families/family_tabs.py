@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import chips, page_script, state, structure_data
 from dashboard.families import family_charts
-from dashboard.row_table import row_table
+from dashboard.row_table import row_table, score_column
 from dashboard.text import plain_text
 
 _SHOWN_IN_MATRIX = 40
@@ -34,7 +34,7 @@ def features_table(tree: pd.DataFrame, family_id: int, stem: str) -> None:
         {
             # Shown first: dashboard.page_script reads there which feature stands in a row.
             "feature": column.NumberColumn("No.", format="%d", width=50, help="The feature's number."),
-            "label": column.TextColumn("Feature", width=190, help="Indented below the feature above it."),
+            "label": column.TextColumn("Feature", width=235, help="Indented below the feature above it."),
             "together": column.NumberColumn(
                 "With parent",
                 format="localized",
@@ -47,10 +47,8 @@ def features_table(tree: pd.DataFrame, family_id: int, stem: str) -> None:
                 width=62,
                 help="Of the sparser one's documents, those in which the feature above it is active too.",
             ),
-            "pearson": column.NumberColumn(
-                "Pearson", format="%.2f", width=68, help="Of its label, random negatives."
-            ),
-            "f1": column.NumberColumn("F1", format="%.2f", width=48, help="Of its label, random negatives."),
+            "pearson": score_column("Pearson", 68, "Of its label, random negatives."),
+            "f1": score_column("F1", 48, "Of its label, random negatives."),
             "density": column.NumberColumn("Density", format="%.2g %%", width=72),
         },
         key=f"family-table-{family_id}",

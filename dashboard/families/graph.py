@@ -16,9 +16,8 @@ from typing import Any
 
 from dashboard.charts import ACCENT, MUTED
 from dashboard.families.family_graph_page import POLICY, isolated, script_json
-from dashboard.families.family_labels import font_size
+from dashboard.families.family_labels import LONGEST_LEVEL, cut_label, font_size
 from dashboard.families.family_node import Node, colours_of, in_rings, radius_of, score_colour
-from dashboard.text import plain_text
 
 _LINE = 60  # pixels under the graph for what is said of a feature
 _LOADS = re.compile(
@@ -84,7 +83,7 @@ def _drawn(nodes: Sequence[Node], height: int, dark: bool, grow: float) -> str:
     network.templateEnv = _templates(network.template_dir)
     rings = in_rings(nodes)
     for node in nodes:
-        name = plain_text(node.label, 28) or f"feature {node.feature_id}"
+        name = cut_label(node.label, LONGEST_LEVEL) or f"feature {node.feature_id}"
         colour = score_colour(node.score)
         unscored = node.score is None
         ground = colours_of(dark).paper if unscored else colour

@@ -76,7 +76,8 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     shown = nodes.drop(columns="label").assign(
         x=nodes["column"],
         name=[
-            plain_text(label, 34) + (f"  {near[i]:.2f}" if i in near else "")
+            # The cosine first: what has no room is cut at the end.
+            (f"{near[i]:.2f}  " if i in near else "") + plain_text(label, 34)
             for label, i in zip(nodes["label"], nodes["id"], strict=True)
         ],
         whole=[plain_text(label, 160) for label in nodes["label"]],

@@ -1,5 +1,7 @@
 """Splitting over all features: distributions of cosines, recurrence, self-consistency, and the scaling grid."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -16,46 +18,57 @@ def distributions(corpus_name: str, names: list[str], summary: pd.DataFrame) -> 
     st.subheader("Over all features", anchor=False)
     one, two, three = st.columns(3, gap="large")
     with one:
-        st.markdown("How near is the nearest feature of the smaller model?")
-        found = summary[summary["kind"] == "cosines"]
-        table = pd.DataFrame(
-            {"series": found["sae"] + " in " + found["other"], "x": found["x"], "value": found["value"]}
+        _question(
+            "How near is the nearest feature of the smaller model?",
+            summary[(summary["kind"] == "cosines") & (summary["x"] >= 0)],
+            lambda rows: rows["sae"] + " in " + rows["other"],
+            ("cosine of decoder directions", "share of features"),
+            ("Distribution of cosines", f"{corpus_name}-cosines"),
+            _medians(summary),
         )
-        page_script.saved_chart(
-            splitting_charts.steps(
-                table[table["x"] >= 0], "cosine of decoder directions", "share of features"
-            ),
-            "Distribution of cosines",
-            f"{corpus_name}-cosines",
-        )
-        st.caption(_medians(summary))
     with two:
-        st.markdown("How many features recur in every larger model?")
-        found = summary[summary["kind"] == "recurring"]
-        table = pd.DataFrame({"series": found["sae"], "x": found["x"], "value": found["value"]})
-        page_script.saved_chart(
-            splitting_charts.steps(table, "cosine above", "features", percent=False),
-            "Recurring features by threshold",
-            f"{corpus_name}-recurring",
+        recurring = summary[summary["kind"] == "recurring"]
+        _question(
+            "How many features recur in every larger model?",
+            recurring,
+            lambda rows: rows["sae"],
+            ("cosine above", "features"),
+            ("Recurring features by threshold", f"{corpus_name}-recurring"),
+            _recurring(recurring),
         )
-        st.caption(_recurring(found))
     with three:
-        st.markdown("Do two ways down lead to the same features?")
-        found = summary[summary["kind"] == "overlap"]
-        if found.empty:
-            st.caption(f"This needs three models; there are {len(names)}.")
-        else:
-            table = pd.DataFrame({"series": found["other"], "x": found["x"], "value": found["value"]})
-            page_script.saved_chart(
-                splitting_charts.steps(
-                    table, "overlap, directly and through the middle", "features", percent=False
-                ),
-                "Self-consistency of the assignments",
-                f"{corpus_name}-self-consistency",
-            )
-            median = summary[summary["kind"] == "median overlap"]["value"]
-            st.caption(f"Median overlap {chips.signed(median.iloc[0])}." if len(median) else "")
+        median = summary[summary["kind"] == "median overlap"]["value"]
+        _question(
+            "Do two ways down lead to the same features?",
+            summary[summary["kind"] == "overlap"],
+            lambda rows: rows["other"],
+            ("overlap, directly and through the middle", "features"),
+            ("Self-consistency of the assignments", f"{corpus_name}-self-consistency"),
+            f"Median overlap {chips.signed(median.iloc[0])}." if len(median) else "",
+            empty=f"This needs three models; there are {len(names)}.",
+        )
     _grid(corpus_name)
+
+
+def _question(
+    asked: str,
+    rows: pd.DataFrame,
+    series: Callable[[pd.DataFrame], pd.Series],
+    axes: tuple[str, str],
+    names: tuple[str, str],
+    told: str,
+    empty: str = "",
+) -> None:
+    """A question over its stepped lines. ``rows``: columns x and value, ``series`` names the line of each;
+    ``axes``: titles of x and y; ``names``: of the chart, in words and as a file; ``told``: what it says."""
+    st.markdown(asked)
+    if rows.empty and empty:
+        st.caption(empty)
+        return
+    table = pd.DataFrame({"series": series(rows), "x": rows["x"], "value": rows["value"]})
+    chart = splitting_charts.steps(table, *axes, percent=axes[1] == "share of features")
+    page_script.saved_chart(chart, *names)
+    st.caption(told)
 
 
 def _medians(summary: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cards, chips, data, frame, state, structure_data
-from dashboard.row_table import row_table
+from dashboard.label_words import with_words, words_box
+from dashboard.row_table import row_table, score_column
 from dashboard.text import plain_text, safe_text
 
 _DOCUMENTS = 4  # shown of each side
@@ -45,16 +46,10 @@ def view() -> None:
     with middle:
         order = st.selectbox("Sorted by", list(_ORDERS), key="domains-order")
     with right:
-        text = st.text_input(
-            "Label contains",
-            key="domains-words",
-            persist_state="session",
-            max_chars=100,
-            placeholder="on either side",
-        )
+        text = words_box("Label contains", "domains-words", "on either side")
     found = matched_table(corpus_name, sae_name, other, matches)
     _summary(found, other)
-    found = _sorted(found, text or "", order)
+    found = _sorted(found, text, order)
     if found.empty:
         st.info(
             "No pair has these words in either label. Try fewer letters."
@@ -105,10 +100,7 @@ def _summary(found: pd.DataFrame, other: str) -> None:
 
 
 def _sorted(found: pd.DataFrame, text: str, order: str) -> pd.DataFrame:
-    keep = pd.Series(True, index=found.index)
-    both = (found["label"] + " " + found["their_label"]).str.casefold()
-    for word in text.casefold().split():
-        keep &= both.str.contains(word, regex=False)
+    keep = with_words(found["label"] + " " + found["their_label"], text)
     if order == _OTHER_NAME:
         keep &= found["note"] != ""
     column, ascending = _ORDERS[order]
@@ -144,25 +136,17 @@ def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> 
             "nearest": None,
             "label": column.TextColumn(plain_text(corpus_name, 40), width="medium"),
             "their_label": column.TextColumn(plain_text(other, 40), width="medium"),
-            "cosine": column.NumberColumn(
-                "Cosine", format="%.2f", width=70, help="Of decoder directions, in embedding space."
+            "cosine": score_column("Cosine", 70, "Of decoder directions, in embedding space."),
+            "similarity": score_column(
+                "Firing", 70, "Cosine of activations over both corpora, encoded by both models."
             ),
-            "similarity": column.NumberColumn(
-                "Firing",
-                format="%.2f",
-                width=70,
-                help="Cosine of activations over both corpora, encoded by both models.",
+            "shared_similarity": score_column(
+                "Shared", 70, "The same over the documents that both corpora hold."
             ),
-            "shared_similarity": column.NumberColumn(
-                "Shared", format="%.2f", width=70, help="The same over the documents that both corpora hold."
+            "delta_pearson": score_column(
+                "Δ Pearson", 90, "Change when the other field's label is used, random negatives.", "%+.2f"
             ),
-            "delta_pearson": column.NumberColumn(
-                "Δ Pearson",
-                format="%+.2f",
-                width=90,
-                help="Change when the other field's label is used, random negatives.",
-            ),
-            "delta_f1": column.NumberColumn("Δ F1", format="%+.2f", width=70),
+            "delta_f1": score_column("Δ F1", 70, "The same change of F1.", "%+.2f"),
             "mutual": column.CheckboxColumn("Mutual", width=70, help="Each is the other's nearest."),
             "note": column.TextColumn(
                 "Look at", width="medium", help=f"Cosine of at least {_NEAR} under names that share no word."

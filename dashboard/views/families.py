@@ -10,7 +10,7 @@ from dashboard.families import treemap
 from dashboard.families.family_checks import family_checks
 from dashboard.families.family_page import family_page
 from dashboard.families.family_search import searched
-from dashboard.row_table import chosen_mark, chosen_row, row_table
+from dashboard.row_table import chosen_mark, chosen_row, row_table, score_column
 from dashboard.text import plain_text, safe_text
 
 # Seconds for the thread that sends: what comes next would keep Python to itself for half a second.
@@ -144,16 +144,10 @@ def _table(table: pd.DataFrame, key: str) -> None:
             "label": column.TextColumn("Family", width="large"),
             "size": column.NumberColumn("Features", width=80),
             "n_documents": column.NumberColumn("Documents", format="localized", width=90),
-            "pearson_matched": column.NumberColumn(
-                "Score", format="%.2f", width=70, help="Pearson, nearest negatives."
-            ),
-            "pearson_random": column.NumberColumn(
-                "Random", format="%.2f", width=80, help="Pearson, random negatives."
-            ),
-            "f1_random": column.NumberColumn("F1", format="%.2f", width=60),
-            "ratio": column.NumberColumn(
-                "Ratio", format="%.1f", width=70, help="Parent–child over child–child co-occurrence."
-            ),
+            "pearson_matched": score_column("Score", 70, "Pearson, nearest negatives."),
+            "pearson_random": score_column("Random", 80, "Pearson, random negatives."),
+            "f1_random": score_column("F1", 60, "Of the label, random negatives."),
+            "ratio": score_column("Ratio", 70, "Parent–child over child–child co-occurrence.", "%.1f"),
             "iteration": column.NumberColumn("Iteration", width=80, help="In which round it was found."),
         },
         key=_table_key(key, table),

@@ -1,7 +1,7 @@
 """Co-occurrence that passes by in parts of consecutive rows, so that of a large one only what is wanted is held.
 
 At 9,216 latents and 272,000 documents nearly all pairs meet: C and D whole take a gigabyte. Counting them again
-takes less time than reading them, so what needs one pass over them counts them (`sae.cooccurrence_rows`).
+(`cooccurrence_rows`) takes less time than reading them, so what needs one pass over them counts them.
 """
 
 from collections.abc import Iterable, Iterator

@@ -123,7 +123,8 @@ def _root(word: str) -> str:
     short = stem(word_key(word))
     if short.endswith("ing") and len(short) >= _LEAST_BEFORE_ING + 3:
         short = short.removesuffix("ing")
-    short = short.removesuffix("s")  # lensing leaves lens, whose own s is cut as a plural's is
+    if len(short) > 3:  # gas keeps its s, as gases does
+        short = short.removesuffix("s")  # lensing leaves lens, whose own s is cut as a plural's is
     return short[:6].removesuffix("e") or word
 
 

@@ -1,10 +1,12 @@
 """Labels around a family drawn in rings: free of each other and of circles, upright, plain."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 from dashboard.families.family_labels import Writing, bounds, font_size, ring_labels
-from dashboard.families.family_node import Node, radius_of
+from dashboard.families.family_node import Node, in_rings, radius_of
 from dashboard.families.family_svg import family_svg
 from sae.structure.families import Family
 from sae.structure.layout import family_layout
@@ -27,6 +29,15 @@ def rings(n_first: int, n_below: int, label: str = "variational autoencoders; im
         Node(i, label, float(x[i]), float(y[i]), 0.1 / (1 + i), 0.5, None if parents[i] < 0 else parents[i])
         for i in features
     ]
+
+
+def test_level_labels_of_wide_letters_are_as_wide_as_others() -> None:
+    nodes = rings(3, 0, WIDE)
+    assert not in_rings(nodes)
+    drawn = ElementTree.fromstring(family_svg(nodes))
+    texts = [element.text or "" for element in drawn.iter() if element.tag.endswith("}text")]
+    assert len(texts) == 4
+    assert all(10 < len(text) <= 16 for text in texts)  # of 26: letters of mean width have room for 28
 
 
 def points(label: Writing, font: float) -> np.ndarray:

@@ -214,7 +214,8 @@ def test_labels_between_columns_stand_on_the_pages_ground_above_ribbons() -> Non
         }
     )
     ribbons = pd.DataFrame({"source": ["0", "1"], "target": ["1", "2"], "shared": 3, "cosine": 0.5})
-    layers = splitting_charts.flow(flow_nodes, ribbons, "#12181b").to_dict()["layer"]
+    chart = splitting_charts.flow(flow_nodes, ribbons, "#12181b").to_dict()
+    layers = chart["layer"]
     grounds = [i for i, layer in enumerate(layers) if layer["mark"].get("stroke") == "#12181b"]
     assert len(grounds) == 1
     ground, written = layers[grounds[0]], layers[grounds[0] + 1]
@@ -224,3 +225,5 @@ def test_labels_between_columns_stand_on_the_pages_ground_above_ribbons() -> Non
     assert {name: ground["mark"][name] for name in ("dx", "dy", "align", "fontSize", "limit")} == {
         name: written["mark"][name] for name in ("dx", "dy", "align", "fontSize", "limit")
     }
+    names = {row["name"] for data in chart["datasets"].values() for row in data if "name" in row}
+    assert names == {"label", "0.50  label"}  # a label too long for its place is cut at its end

@@ -68,6 +68,8 @@ def test_shared_documents_by_id() -> None:
         ("Bayes factors", "Bayesian", 1.0),
         ("Noise", "Noisy labels", 1.0),
         ("Gravitational lens", "Gravitational lensing", 1.0),
+        ("Gas", "Gases", 1.0),
+        ("Bias", "Biases", 1.0),
         ("King", "k means", 0.0),
         ("PCA", "Principal component analysis", 1.0),
         ("Principal component analysis; spectra", "PCA; images", 0.5),
