@@ -15,7 +15,7 @@ from build.embedders import make_embedder
 from build.evaluation.beir import fingerprint
 from build.evaluation.evaluated_sae import EvaluatedSAE, Row
 from build.evaluation.evaluation_corpus import EvaluationConfig, EvaluationCorpus
-from build.evaluation.evaluation_llm import asked_server, asking
+from build.evaluation.evaluation_llm import asked_server, judge_client
 from build.evaluation.judged_retrieval import JudgedCollection
 from build.work import Target, Work
 from sae import schema
@@ -79,7 +79,7 @@ def _run(work: Work) -> dict[str, Any]:
     out.mkdir()
     names = work.target.sae_names
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
-    with asking(work, options) as client:
+    with judge_client(work, options) as client:
         for done, name in enumerate(names):
             found = EvaluatedSAE(corpus, work, name)
 

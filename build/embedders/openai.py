@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from build.embedders.base import Batch, BatchEmbedder, share_out
-from build.embedders.spending import Ledger, price_per_token
+from build.embedders.spending import Ledger, price_per_token, unpriced
 from build.money import checked_budget
 from build.server import OPENAI_URL, checked_url, is_spent, read_key, reason_given
 from build.tokens import tokens_about, tokens_at_most
@@ -72,9 +72,7 @@ class OpenAIEmbedder(BatchEmbedder):
         self._price = price_per_token(model)
         self.budget_usd = budget_usd = checked_budget(budget_usd, "[embedder]")
         if budget_usd is not None and self._price is None:
-            raise UserError(
-                f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
-            )
+            raise unpriced(model)
         self._ledger = Ledger.shared(self.name, budget_usd, self._price or 0.0)
         self._lock = threading.Lock()
 

@@ -26,6 +26,13 @@ def price_per_token(model: str, path: Path = PRICES) -> float | None:
     return None if price is None else checked_price(price, _PER_MILLION, f"{path}, [embeddings] {model},")
 
 
+def unpriced(model: str) -> UserError:
+    """What is said of a budget that cannot hold."""
+    return UserError(
+        f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
+    )
+
+
 class Ledger:
     """Tokens spent and tokens promised to calls under way; together they never go beyond the budget."""
 

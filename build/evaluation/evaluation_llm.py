@@ -1,7 +1,7 @@
 """What the evaluation asks a language model: its price told first, its budget held, its answers kept."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,13 @@ from build.evaluation.steering_llm import (
 )
 from build.evaluation.steering_methods import EDITS, REWRITTEN_BY_MODEL
 from build.evaluation.steering_trials import N_RESULTS
-from build.llm.client import Client, SpentError
+from build.llm.asking import asking, check_asking, limit
+from build.llm.client import Client
 from build.llm.costs import Cost, Lengths, cost_of
-from build.llm.endpoint import Endpoint, ServerConfig
+from build.llm.endpoint import ServerConfig
 from build.llm.interpreter import clean_text
 from build.llm.options import read_labeller
-from build.llm.prices import chat_price
-from build.llm.stage import JOURNAL
 from build.work import Work
-from sae.errors import UserError
 from sae.schema import DOCUMENTS
 from sae.steering.trials import N_OPTIONS
 
@@ -73,44 +71,19 @@ def texts_shown(documents: Path) -> list[str]:
     return [f"{a}\n\n{b}" for a, b in zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True)]
 
 
-@contextmanager
-def asking(work: Work, options: EvaluationConfig) -> Iterator[Client | None]:
-    """The client while there are questions, None when nobody is to be asked; closed however the asking ends.
-
-    A reached budget ends the asking and no more; any other end raises SpentError, so that a store is not published
-    for want of a key.
-    """
+def judge_client(work: Work, options: EvaluationConfig) -> AbstractContextManager[Client | None]:
+    """The client while there are questions, None when nobody is to be asked."""
     if not options.asked:
-        yield None
-        return
-    work.cache.mkdir(parents=True, exist_ok=True)
-    server = read_labeller(work.target.config).server
-    with Client(server, work.cache / JOURNAL, _PURPOSE, options.budget_usd) as client:
-        client.check(*options.asked)
-        found = cost(
-            options, server, len(work.target.sae_names), texts_shown(work.input("documents") / DOCUMENTS)
-        )
-        limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
-        work.say(
-            f"Asking {' and '.join(dict.fromkeys(options.asked))} for the evaluation of {work.target.corpus.name}: "
-            f"{found}; {limit}, ${client.journal.spent_usd:,.4f} of it spent before. "
-            "What is answered is never asked again."
-        )
-        yield client
-        work.say(f"Evaluation of {work.target.corpus.name}: {client.report()}")
-        if client.stopped and not client.budget_reached:
-            raise SpentError(client.stopped)
+        return nullcontext()
+    server, target = read_labeller(work.target.config).server, work.target
+    found = cost(options, server, len(target.sae_names), texts_shown(work.input("documents") / DOCUMENTS))
+    return asking(work, server, _PURPOSE, "evaluation", options.asked, found, options.budget_usd)
 
 
 def check_evaluation(jobs: Sequence["Job"], runner: "Runner") -> None:
     """Raise UserError for what would stop the evaluation's questions and can be seen before the first job."""
     for job, options in _asking(jobs, runner):
-        Endpoint(read_labeller(job.target.config).server).check()
-        for model in options.asked:
-            if options.budget_usd is not None and chat_price(model) is None:
-                raise UserError(
-                    f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
-                )
+        check_asking(read_labeller(job.target.config).server, options.asked, options.budget_usd)
 
 
 def evaluation_prices(jobs: Sequence["Job"], runner: "Runner") -> Iterator[str]:
@@ -124,11 +97,10 @@ def evaluation_prices(jobs: Sequence["Job"], runner: "Runner") -> Iterator[str]:
                 "documents."
             )
             continue
-        limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
         found = cost(
             options, server, len(job.target.sae_names), texts_shown(runner.folder(documents) / DOCUMENTS)
         )
-        yield f"Evaluation of {corpus} by {server.base_url}: {found}; {limit}."
+        yield f"Evaluation of {corpus} by {server.base_url}: {found}; {limit(options.budget_usd)}."
 
 
 def _asking(jobs: Sequence["Job"], runner: "Runner") -> Iterator[tuple["Job", EvaluationConfig]]:

@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING
 
 from build.config import BuildConfig
 from build.embeddings import embedded_texts
+from build.llm.asking import JOURNAL, check_asking, limit
 from build.llm.costs import Cost, labels_cost, pairs_cost
-from build.llm.endpoint import Endpoint
 from build.llm.journal import Journal
 from build.llm.options import BUILT_IN, LabellerConfig, read_labeller
-from build.llm.prices import chat_price
-from build.llm.stage import JOURNAL, PURPOSE
-from sae.errors import UserError
+from build.llm.stage import PURPOSE
 from sae.schema import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -30,13 +28,7 @@ def check_labeller(config: BuildConfig, stages: Set[str]) -> None:
         models += [options.interpreter, options.predictor]
     if "label_pairs" in stages:
         models += [name for pair in options.compared for name in pair if name not in BUILT_IN]
-    if models:
-        Endpoint(options.server).check()
-    for model in models:
-        if options.budget_usd is not None and chat_price(model) is None:
-            raise UserError(
-                f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
-            )
+    check_asking(options.server, models, options.budget_usd)
 
 
 def labelling_prices(jobs: Sequence["Job"], runner: "Runner") -> Iterator[str]:
@@ -54,13 +46,12 @@ def labelling_prices(jobs: Sequence["Job"], runner: "Runner") -> Iterator[str]:
             continue
         texts = embedded_texts(runner.folder(documents) / DOCUMENTS)
         cost = _cost(job, options, what, texts)
-        limit = f"the budget is ${options.budget_usd:,.2f}" if options.budget_usd else "no budget is set"
         families = (
             " Families, not counted here, are labelled from the same budget." if what == "labels" else ""
         )
         yield (
-            f"{what.capitalize()} of {corpus} by {options.server.base_url}: {cost}; {limit}{_spent(runner)}."
-            f"{families}"
+            f"{what.capitalize()} of {corpus} by {options.server.base_url}: {cost}; {limit(options.budget_usd)}"
+            f"{_spent(runner)}.{families}"
         )
 
 

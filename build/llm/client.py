@@ -17,10 +17,9 @@ from build.llm.endpoint import Endpoint, ServerConfig, Trouble
 from build.llm.errors import AnswerError, BudgetError, SpentError
 from build.llm.journal import Journal, Reply
 from build.llm.pace import Pace, pause_after
-from build.llm.prices import ChatPrice, chat_price
+from build.llm.prices import ChatPrice, price_within
 from build.llm.question import Answer, Attempt, M, Question
 from build.llm.replies import read_answer, request_body, tokens_of
-from sae.errors import UserError
 
 __all__ = ["AnswerError", "Client", "Question", "ServerConfig", "SpentError"]
 
@@ -114,11 +113,7 @@ class Client:
     def price(self, model: str) -> ChatPrice | None:
         """None when it is not known. Raises UserError when there is a budget, which cannot hold without it."""
         if model not in self._prices:
-            self._prices[model] = chat_price(model)
-            if self._prices[model] is None and self.journal.budget_usd is not None:
-                raise UserError(
-                    f"A budget for {model} needs its price: add it to build/prices.toml, or drop budget_usd."
-                )
+            self._prices[model] = price_within(self.journal.budget_usd, model)
         return self._prices[model]
 
     def check(self, *models: str) -> None:

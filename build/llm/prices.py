@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.embedders.spending import PRICES
+from build.embedders.spending import PRICES, unpriced
 from build.money import checked_price
 from sae.errors import UserError
 
@@ -37,3 +37,11 @@ def chat_price(model: str, path: Path = PRICES) -> ChatPrice | None:
         raise UserError(f"The price table {path} is wrong at [chat] {model}: {error}.") from None
     except OSError:
         return None
+
+
+def price_within(budget_usd: float | None, model: str) -> ChatPrice | None:
+    """The same; raises UserError when there is a budget, which cannot hold without a price."""
+    price = chat_price(model)
+    if price is None and budget_usd is not None:
+        raise unpriced(model)
+    return price

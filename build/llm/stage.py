@@ -1,16 +1,16 @@
-"""What the stages on labels share when a language model is asked: its client, the announcement, the tables."""
+"""What the stages on labels share when a language model is asked: its client, its roles, the tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from build.embeddings import embedded_texts
+from build.llm.asking import asking
 from build.llm.client import Client
 from build.llm.costs import Cost
-from build.llm.errors import SpentError
 from build.llm.interpreter import LLMInterpreter
 from build.llm.labelling import Labelled, history_rows, label_with_model
 from build.llm.options import BUILT_IN, LabellerConfig
@@ -34,34 +34,15 @@ from sae.labelling.roles import (
 from sae.labelling.sampled_evidence import only
 from sae.progress import Progress
 
-JOURNAL = "llm.sqlite"
 PURPOSE = "labels"  # in the journal: whatever the [labeller] table pays for
 _LEAST_DOCUMENTS = 3  # of each kind that must have a confidence for a feature to be scored
 
 
-@contextmanager
 def client_of(
-    work: Work, options: LabellerConfig, what: str, cost: Cost | None, models: Sequence[str]
-) -> Iterator[Client]:
-    """A client whose journal lies beside the cache of embeddings; says what will be asked, and at the end what was.
-
-    ``what``: "labels", "pairs", "families"; all share one budget. Reaching it ends the asking and no more. Raises
-    SpentError at the end when it stopped for another reason, so that a store is not published for want of a key.
-    """
-    work.cache.mkdir(parents=True, exist_ok=True)
-    journal, budget = work.cache / JOURNAL, options.budget_usd
-    with Client(options.server, journal, PURPOSE, budget, batch=options.batch, say=work.say) as client:
-        client.check(*models)
-        limit = f"the budget is ${budget:,.2f}" if budget else "no budget is set"
-        work.say(
-            f"Asking {' and '.join(dict.fromkeys(models))} for {what} of {work.target.corpus.name}: "
-            f"{f'{cost}; ' if cost else ''}{limit}, ${client.journal.spent_usd:,.4f} spent before. "
-            "What is answered is never asked again."
-        )
-        yield client
-        work.say(f"{what.capitalize()} of {work.target.corpus.name}: {client.report()}")
-        if client.stopped and not client.budget_reached:
-            raise SpentError(client.stopped)
+    work: Work, options: LabellerConfig, what: str, cost: Cost, models: Sequence[str]
+) -> AbstractContextManager[Client]:
+    """The client of the [labeller] table; ``what``: "labels", "pairs", "families", which share one budget."""
+    return asking(work, options.server, PURPOSE, what, models, cost, options.budget_usd, options.batch)
 
 
 def texts_of(work: Work) -> list[str]:

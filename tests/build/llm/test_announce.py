@@ -10,8 +10,9 @@ from build.config import BuildConfig, load_profile
 from build.display import Display
 from build.documents import run as read_documents
 from build.llm.announce import check_labeller, labelling_prices
+from build.llm.asking import JOURNAL
 from build.llm.journal import Journal
-from build.llm.stage import JOURNAL, PURPOSE
+from build.llm.stage import PURPOSE
 from build.plan import make_plan
 from build.runner import Runner
 from sae.errors import UserError

@@ -17,8 +17,9 @@ from build.config import load_profile
 from build.display import Display
 from build.evaluation import evaluation_llm
 from build.evaluation.evaluation_corpus import EvaluationConfig
-from build.evaluation.evaluation_llm import asking, check_evaluation, cost, evaluation_prices
+from build.evaluation.evaluation_llm import check_evaluation, cost, evaluation_prices, judge_client
 from build.evaluation.steering_llm import JUDGE, N_REWRITTEN, LLMJudge, LLMRewriter
+from build.llm import asking
 from build.llm.client import Client, SpentError
 from build.llm.endpoint import ServerConfig
 from build.llm.prices import chat_price
@@ -167,13 +168,13 @@ def test_the_journal_is_closed_however_the_asking_ends(
             closed.append(True)
             super().close()
 
-    monkeypatch.setattr(evaluation_llm, "Client", Watched)
+    monkeypatch.setattr(asking, "Client", Watched)
     monkeypatch.setattr(evaluation_llm, "read_labeller", lambda _: SimpleNamespace(server=ServerConfig()))
     monkeypatch.setattr(evaluation_llm, "texts_shown", lambda _: ["A title"])
     work: Any = FakeWork(tmp_path)
     expected = {"with an error": ValueError, "for want of a key": SpentError}.get(ends, UserError)
     ending = nullcontext() if ends == "well" else pytest.raises(expected)
-    with ending, asking(work, EvaluationConfig(judge="gpt-4o-mini")) as client:
+    with ending, judge_client(work, EvaluationConfig(judge="gpt-4o-mini")) as client:
         assert client is not None
         if ends == "with an error":
             raise ValueError("a table cannot be written")
