@@ -10,8 +10,6 @@ import numpy as np
 from sae.structure.families import Family
 
 LARGEST_IN_ROWS = 14  # rows, one for each feature without children; wider trees are drawn in rings
-CLOSEST = 30.0
-"""No two features stand closer: a circle of a feature in every twentieth document has a diameter of 30."""
 _COLUMN, _ROW = 230.0, 62.0
 _RING, _ARC = 90.0, 34.0
 _AROUND = (
