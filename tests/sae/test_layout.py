@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from sae.structure.families import Family
 from sae.structure.layout import LARGEST_IN_ROWS, family_layout
 
-
 CIRCLE = 30.0  # diameter in pixels of a feature that is in every twentieth document
 
 
