@@ -14,7 +14,7 @@ from build.llm.question import Answer
 from build.llm.replies import tokens_of
 from tests.build.llm.conftest import MakeClient
 from tests.build.llm.fake import FakeModel, completion
-from tests.build.llm.test_client import RIGHT, Word
+from tests.build.llm.one_word import RIGHT, Word
 from tests.build.servers import CANARY, SPENT, send
 
 QUESTIONS = [Question("gpt-4o-mini", "Answer.", str(i), Word) for i in range(6)]
