@@ -7,6 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from build.llm.client import Client, ServerConfig
 from build.llm.pace import Pace
+from tests.build.llm.planted_labels import corpus, evidence, local, phrases, run  # noqa: F401 - fixtures
 from tests.build.servers import CANARY
 
 
