@@ -17,6 +17,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.served import store
+from dashboard.tex import in_letters, letters
 from sae.encode import encode
 from sae.errors import UserError
 from sae.store import SAE, Corpus, Store, open_store
@@ -111,19 +112,19 @@ def _example_queries(build: str, corpus_name: str) -> tuple[list[str], np.ndarra
             f"The example queries of {corpus_name} do not fit its embeddings. "
             "Run `make verify`, then `make artifacts`."
         )
-    return table.column("query").to_pylist(), np.array(vectors).reshape(-1, reader.d_in)
+    return list(map(letters, table.column("query").to_pylist())), np.array(vectors).reshape(-1, reader.d_in)
 
 
 def documents(corpus_name: str, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
-    """The documents at the given rows, in that order, as dictionaries (schema.DOCUMENT_COLUMNS). Shared: copy
-    before changing."""
+    """The documents at the given rows, in that order, as dictionaries (schema.DOCUMENT_COLUMNS), letters
+    written in TeX as letters. Shared: copy before changing."""
     wanted = [int(row) for row in rows]
     reader, build = corpus(corpus_name), str(store().path)
     with _parquet_lock:
         # Showing one document decodes a row group of 512; those shown lately are kept.
         found = {row: _documents[key] for row in wanted if (key := (build, corpus_name, row)) in _documents}
         if missing := list(dict.fromkeys(row for row in wanted if row not in found)):
-            found.update(zip(missing, reader.documents(missing).to_pylist(), strict=True))
+            found.update(zip(missing, map(in_letters, reader.documents(missing).to_pylist()), strict=True))
         for row in wanted:
             _documents[build, corpus_name, row] = found[row]
             _documents.move_to_end((build, corpus_name, row))
@@ -133,14 +134,15 @@ def documents(corpus_name: str, rows: Sequence[int] | np.ndarray) -> list[dict[s
 
 
 def titles(corpus_name: str) -> pd.Series:
-    """All titles of a corpus, by row."""
+    """All titles of a corpus, by row, letters written in TeX as letters."""
     return _titles(str(store().path), corpus_name)
 
 
 @st.cache_resource(show_spinner="Reading the titles …", max_entries=2)
 def _titles(build: str, corpus_name: str) -> pd.Series:
     with _parquet_lock:
-        return _corpus(build, corpus_name).column("title").to_pandas()
+        found = _corpus(build, corpus_name).column("title").to_pandas()
+    return found.map(letters)
 
 
 def query_vector(corpus_name: str, query: str) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from dashboard import chips, data, frame, state
 from dashboard.about_models import labels, models
 from dashboard.origin import origin
 from dashboard.tables import download_table
+from dashboard.tex import letters
 from dashboard.text import plain_text, safe_text
 from sae.citation import PAPERS, build_entry
 from sae.schema import SCHEMA_VERSION
@@ -130,7 +131,9 @@ def _left_out(manifest: Manifest) -> None:
         shown = pd.DataFrame(
             {
                 "Reason": [plain_text(value, 80) for value in examples["reason"]],
-                "Title": [plain_text(value, 160) or "(no title)" for value in examples["title"]],
+                "Title": [
+                    plain_text(letters(value or ""), 160) or "(no title)" for value in examples["title"]
+                ],
                 "Detail": [plain_text(value, 200) for value in examples["detail"]],
                 "Document": [plain_text(value, 80) for value in examples["doc_id"]],
             }
