@@ -10,8 +10,13 @@ import pandas as pd
 from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
 from dashboard.text import plain_text
 
+CELLS = 440  # pixels, across and down
 # Strength of one colour rather than a row of colours: nothing is as faint in the dark as in the light.
 _SHADE = alt.Scale(type="sqrt", range=[0.05, 1.0])
+# How far x and y reach from the middle, as Vega expressions: a circle stays one in a place of any shape, with room
+# for labels beside it.
+_UP = "max(1.3, 1.75 * max(height, 1) / max(width, 1))"
+_ROUND = (f"{_UP} * max(width, 1) / max(height, 1)", _UP)
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -45,7 +50,7 @@ def radar(
     closed = pd.concat([scored, scored.head(1).assign(order=n)]) if len(scored) else scored
     across, down = (
         alt.Scale(domainMin=alt.expr(f"-{reach}"), domainMax=alt.expr(reach), nice=False, zero=False)
-        for reach in _round(360)
+        for reach in _ROUND
     )
     x, y = alt.X("x:Q", axis=_NO_AXIS, scale=across), alt.Y("y:Q", axis=_NO_AXIS, scale=down)
     layers = [_ring(r, MUTED, [], 0.35, x, y) for r in (0.25, 0.5, 0.75, 1.0)]
@@ -64,13 +69,6 @@ def radar(
             .encode(x=alt.X("lx:Q"), y=alt.Y("ly:Q"), text="short:N", description="said:N")
         )
     return themed(alt.layer(*layers), 360)
-
-
-def _round(height: int) -> tuple[str, str]:
-    """How far x and y reach from the middle, as Vega expressions: a circle stays one in a place of any width,
-    with room for labels beside it."""
-    y = f"max(1.3, 1.75 * {height} / max(width, 1))"
-    return f"{y} * max(width, 1) / {height}", y
 
 
 def _ring(radius: float, colour: str, dash: list[int], opacity: float, x: Any, y: Any) -> Any:
@@ -136,7 +134,7 @@ def _legend(title: str, form: str) -> Any:
 
 
 def cells(table: pd.DataFrame) -> Any:
-    """A large matrix as means over cells. table: columns row, column, value."""
+    """A large square matrix as means over cells. table: columns row, column, value."""
     return themed(
         alt.Chart(table)
         .mark_rect(color=ACCENT)
@@ -146,7 +144,7 @@ def cells(table: pd.DataFrame) -> Any:
             opacity=alt.Opacity("value:Q", scale=_SHADE, legend=None),
             tooltip=[alt.Tooltip("value:Q", format=".3~g")],
         ),
-        280,
+        CELLS,
     )
 
 

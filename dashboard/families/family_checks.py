@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import chips, page_script, structure_data
 from dashboard.families import family_charts
+from dashboard.row_table import score_column
 from dashboard.text import plain_text, safe_text
 
 PAPERS = {  # O'Neill et al. 2024, table 1: size, F1, Pearson, R, C ratio, D ratio, share included
@@ -17,14 +18,24 @@ PAPERS = {  # O'Neill et al. 2024, table 1: size, F1, Pearson, R, C ratio, D rat
     "cs.LG, SAE32": (5, 0.73, 0.59, 3.50, 7.33, 1.07, 0.30),
     "cs.LG, SAE64": (7, 0.80, 0.71, 1.22, 1.78, 2.57, 0.41),
 }
-_ROWS = {
-    "median_size": "size",
-    "median_f1": "F1",
-    "median_pearson": "Pearson",
-    "median_ratio": "parent–child ratio",
-    "c_ratio": "C ratio",
-    "d_ratio": "D ratio",
-    "included": "included",
+_ROWS = {  # title, pixels, what it is, and how its numbers are written
+    "median_size": ("Size", 60, "Features in a family, median.", "%.0f"),
+    "median_f1": ("F1", 60, "Of the families' labels, median.", "%.2f"),
+    "median_pearson": ("Pearson", 80, "Of the families' labels, median.", "%.2f"),
+    "median_ratio": (
+        "Parent–child ratio",
+        140,
+        "How often children meet their parent, over each other.",
+        "%.1f",
+    ),
+    "c_ratio": ("C ratio", 80, "Co-occurrence inside families over that between them.", "%.1f"),
+    "d_ratio": ("D ratio", 80, "The same of similarities of activations.", "%.1f"),
+    "included": (
+        "Included",
+        80,
+        "Share of features in a family whose label has a Pearson of at least 0.8.",
+        "%.2f",
+    ),
 }
 _AS_ASKED = {"median_f1": "median_f1_papers", "median_pearson": "median_pearson_papers",
              "included": "included_papers"}  # fmt: skip
@@ -43,16 +54,7 @@ def family_checks(corpus_name: str, sae_name: str) -> None:
             st.markdown("This build does not say how its families compare with chance.")
         else:
             st.markdown(_against_chance(table, chance))
-        ours = {} if table.empty else {"": [table.get(column) for column in _ROWS]}
-        if "included_papers" in table:
-            ours[", scored as the papers do"] = [table.get(_AS_ASKED.get(column, column)) for column in _ROWS]
-        rows = {f"**here**, {safe_text(sae_name, 30)}{how}": values for how, values in ours.items()}
-        rows |= {f"papers: {name}": list(values) for name, values in PAPERS.items()}
-        lines = ["| model | " + " | ".join(_ROWS.values()) + " |", "|---" * (len(_ROWS) + 1) + "|"]
-        lines += [
-            f"| {name} | " + " | ".join(_digits(v) for v in values) + " |" for name, values in rows.items()
-        ]
-        st.markdown("\n".join(lines))
+        _table_1(table, plain_text(sae_name, 30))
         st.caption(
             "Included: features in a family whose label has a Pearson of at least 0.8. Here labels are scored "
             "over the whole range of activations against random documents; the papers take three activating "
@@ -61,6 +63,31 @@ def family_checks(corpus_name: str, sae_name: str) -> None:
         if "filter" in groups:
             st.caption(_filtered(groups["filter"], groups.get("left out", none), groups.get("found", none)))
         _structure(corpus_name, sae_name, groups.get("structure", none))
+
+
+def _table_1(table: pd.Series, sae_name: str) -> None:
+    """This SAE's table 1, and the same scored as the papers do, above the papers'. A narrow page scrolls it."""
+    rows = {} if table.empty else {sae_name or "here": [table.get(column) for column in _ROWS]}
+    if "included_papers" in table:
+        as_asked = [table.get(_AS_ASKED.get(column, column)) for column in _ROWS]
+        rows[f"{sae_name}, as the papers score"] = as_asked
+    rows |= {f"papers: {name}": list(values) for name, values in PAPERS.items()}
+    shown = pd.DataFrame(
+        [[chips.number(value) for value in values] for values in rows.values()], columns=list(_ROWS)
+    )
+    shown.insert(0, "model", list(rows))
+    columns = {
+        name: score_column(title, width, told, form) for name, (title, width, told, form) in _ROWS.items()
+    }
+    st.dataframe(
+        shown,
+        hide_index=True,
+        width="content",
+        height="content",
+        placeholder="–",
+        alt="Table 1 of the families here and in the papers",
+        column_config={"model": st.column_config.TextColumn("Model", width=200), **columns},
+    )
 
 
 def _against_chance(table: pd.Series, chance: pd.Series) -> str:
@@ -99,11 +126,12 @@ def _structure(corpus_name: str, sae_name: str, numbers: pd.Series) -> None:
         format_func=lambda name: plain_text(name, 80),
         key="families-structure",
     )
-    page_script.saved_chart(
-        family_charts.cells(maps[maps["matrix"] == chosen]),
-        f"Matrix: {plain_text(chosen, 80)}",
-        f"{corpus_name}-{sae_name}-{plain_text(chosen, 40).replace(' ', '-')}",
-    )
+    with st.container(width=family_charts.CELLS):
+        page_script.saved_chart(
+            family_charts.cells(maps[maps["matrix"] == chosen]),
+            f"Matrix: {plain_text(chosen, 80)}",
+            f"{corpus_name}-{sae_name}-{plain_text(chosen, 40).replace(' ', '-')}",
+        )
     told = []
     for name in dict.fromkeys(str(n).split(":")[0] for n in numbers.index):
         contrast, shuffled = numbers.get(f"{name}: contrast"), numbers.get(f"{name}: shuffled")

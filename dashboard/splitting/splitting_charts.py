@@ -9,8 +9,9 @@ import pandas as pd
 from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
 from dashboard.text import plain_text
 
-_BESIDE = 0.8  # columns of room for labels at either side
 _WIDE = 560  # pixels from which labels between columns do not run into each other
+# Columns of room at the left and at the right. Where the chart is narrow only the last column is written.
+_LEFT, _RIGHT = f"(width > {_WIDE} ? 0.8 : 0.1)", f"(width > {_WIDE} ? 0.8 : 1.3)"
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -44,7 +45,8 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     # A feature pointed at lights the ribbons that meet in it.
     hovered = alt.selection_point(name="hovered", fields=["id"], on="pointerover", empty=False)
     last = int(nodes["column"].max()) if len(nodes) else 0
-    x = alt.X("x:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-_BESIDE, last + _BESIDE], nice=False))
+    across = alt.Scale(domainMin=alt.expr(f"-{_LEFT}"), domainMax=alt.expr(f"{last} + {_RIGHT}"), nice=False)
+    x = alt.X("x:Q", axis=_NO_AXIS, scale=across)
     y = alt.Y("y:Q", axis=_NO_AXIS, scale=alt.Scale(reverse=True, zero=False, padding=18))
     layers: list[Any] = []
     if parts:
@@ -99,14 +101,20 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
         )
         .add_params(hovered)
     )
-    # The outer columns have free room beside them; those between write above their feature. Where the chart
-    # is narrow only the last column is written: the page's list names them all.
-    between = f"0.6 * width / {last + 2 * _BESIDE}"
-    outer = f"{_BESIDE} * width / {last + 2 * _BESIDE} - 14"
+    # The outer columns have free room beside them; those between write above their feature. The page's list
+    # names them all.
+    column = f"width / ({last} + {_LEFT} + {_RIGHT})"
     for part, align, dx, dy, room, words in (
-        (shown[shown["column"] == last], "left", 10, 0, outer, alt.Text("name:N")),
-        (shown[shown["column"].between(1, last - 1)], "left", 0, -16, between, _where_wide()),
-        (shown[(shown["column"] == 0) & (last > 0)], "right", -10, 0, outer, _where_wide()),
+        (shown[shown["column"] == last], "left", 10, 0, f"{_RIGHT} * {column} - 14", alt.Text("name:N")),
+        (shown[shown["column"].between(1, last - 1)], "left", 0, -16, f"0.6 * {column}", _where_wide()),
+        (
+            shown[(shown["column"] == 0) & (last > 0)],
+            "right",
+            -10,
+            0,
+            f"{_LEFT} * {column} - 14",
+            _where_wide(),
+        ),
     ):
         place_of_text: dict[str, Any] = {
             "align": align,
