@@ -227,7 +227,7 @@ class FastStepper:
         top_indices = np.empty((len(rows), self.sae_config.k), np.int32)
         self.selector.refresh()
         x = (rows - self.batch_pass.mean) * self.batch_pass.inverse_scale - self.weights["pre_bias"]
-        self.selector.select_batch(x, top_acts, top_indices, self.threads)
+        self.selector.select(x, top_acts, top_indices, self.threads)
         return top_acts, top_indices
 
     def parameters(self) -> Parameters:

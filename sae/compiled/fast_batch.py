@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sae.compiled import kernels
 from sae.compiled.crew import share
-from sae.compiled.selector import SELECTED_ROWS, Buffers, Selector, selection_pieces
+from sae.compiled.selector import SELECTED_ROWS, Buffers, Selector
 from sae.config import SAEConfig
 from sae.training.data import Standardisation, normal_quantiles
 from sae.training.loss import NO_VARIANCE
@@ -55,6 +55,11 @@ def _chunks(n: int) -> list[slice]:
     return [slice(start, min(n, start + CHUNK_ROWS)) for start in range(0, n, CHUNK_ROWS)]
 
 
+def _pieces_of(part: slice) -> range:
+    """Numbers of the chunks in a part that begins with one."""
+    return range(part.start // CHUNK_ROWS, -(-part.stop // CHUNK_ROWS))
+
+
 class BatchPass:
     """The part of a step that goes document by document.
 
@@ -94,31 +99,22 @@ class BatchPass:
         squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
         factor = self.dtype(2 / (n * d_in * self.normaliser))
         self.selector.refresh()
-        round_rows = self.selector.rounding(x)
 
-        def prepare(piece: int) -> None:
-            chunk = chunks[piece]
+        def prepare(part: slice) -> None:
             kernels.prepare_rows(
-                rows[chunk], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[chunk],
-                self.quantiles, self.noise, weights["pre_bias"], z[chunk], x[chunk], x_norms[chunk],
+                rows[part], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[part],
+                self.quantiles, self.noise, weights["pre_bias"], z[part], x[part], x_norms[part],
             )  # fmt: skip
-            round_rows(chunk)
 
-        share(prepare, len(chunks), threads)
-        multiplied = self.selector.multiply(x, threads)
-        parts = selection_pieces(n, threads)
-
-        def documents(number: int) -> None:
-            part = parts[number]
-            self.selector.select(x[part], multiplied[part], acts[part], indices[part])
-            for piece in range(part.start // CHUNK_ROWS, -(-part.stop // CHUNK_ROWS)):
+        def decode(part: slice) -> None:
+            for piece in _pieces_of(part):
                 chunk = chunks[piece]
                 squares[piece] = kernels.decode_rows(
                     acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
                     factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
                 )  # fmt: skip
 
-        share(documents, len(parts), threads)
+        self.selector.select(x, acts, indices, threads, prepare, decode)
         fvu = float(squares.sum()) / (n * d_in * self.normaliser)
         return Batch(x, x_norms, gradient, gradient_norms, sums.sum(axis=0), acts, indices, dz, fvu)
 
@@ -158,19 +154,18 @@ class BatchPass:
             self.weights["W_enc"][dead], self.weights["latent_bias"][dead], n_aux, screen=False,
             buffer=self._aux_buffer,
         )  # fmt: skip
-        multiplied = among_dead.multiply(batch.x, threads)
         factor = self.dtype(self.config.aux_alpha * 2 / (n * d_in * variance))
         no_bias = np.zeros(d_in, self.dtype)
         gradient, gradient_norms = batch.gradient[n:], batch.gradient_norms[n:]
 
-        def documents(piece: int) -> None:
-            chunk = chunks[piece]
-            among_dead.select(batch.x[chunk], multiplied[chunk], acts[chunk], indices[chunk])
-            indices[chunk] = latents[indices[chunk]]
-            squares[piece] = kernels.decode_rows(
-                acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,
-                factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
-            )  # fmt: skip
+        def decode(part: slice) -> None:
+            indices[part] = latents[indices[part]]
+            for piece in _pieces_of(part):
+                chunk = chunks[piece]
+                squares[piece] = kernels.decode_rows(
+                    acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,
+                    factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
+                )  # fmt: skip
 
-        share(documents, len(chunks), threads)
+        among_dead.select(batch.x, acts, indices, threads, finish=decode)
         return Aux(acts, indices, dz, float(squares.sum()) / (n * d_in * variance))

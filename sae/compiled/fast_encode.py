@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae.compiled.aligned import aligned_copy
-from sae.compiled.crew import share
-from sae.compiled.selector import BATCH_ROWS, Buffers, Selector, has_bfloat16_units, selection_pieces
+from sae.compiled.selector import BATCH_ROWS, Buffers, Selector, has_bfloat16_units
 from sae.compiled.topk import order_rows
 from sae.encode import FloatArray, IndexArray, Weights
 
@@ -50,23 +49,15 @@ class FastEncoder:
     def _encode_batch(self, rows: npt.NDArray[Any], top_acts: FloatArray, top_indices: IndexArray) -> None:
         weights, selector, scale = self.weights, self.selector, np.float32(self.weights.scale)
         x = self._buffer("x", rows.shape)
-        parts, round_rows = selection_pieces(len(rows), self.threads), selector.rounding(x)
 
-        def centre(number: int) -> None:
-            part = parts[number]
+        def centre(part: slice) -> None:
             np.subtract(rows[part], weights.mean, out=x[part], dtype=np.float32)
             x[part] /= scale
             x[part] -= weights.pre_bias
-            round_rows(part)
 
-        share(centre, len(parts), self.threads)
-        multiplied = selector.multiply(x, self.threads)
-
-        def finish(number: int) -> None:
-            part = parts[number]
-            selector.select(x[part], multiplied[part], top_acts[part], top_indices[part])
+        def finish(part: slice) -> None:
             order_rows(top_acts[part], top_indices[part])
             if weights.threshold > 0:
                 top_acts[part][top_acts[part] < np.float32(weights.threshold)] = 0
 
-        share(finish, len(parts), self.threads)
+        selector.select(x, top_acts, top_indices, self.threads, centre, finish)

@@ -11,9 +11,10 @@ import numpy as np
 
 from sae.compiled.bits import widened
 from sae.compiled.jit import compiled
+from sae.compiled.lanes import lane_gather, lane_maxima, lane_thresholds
 from sae.compiled.row_kernels import dots
-from sae.compiled.topk import LOWEST, block_maxima, kth_largest, passing_threshold, settle
-from sae.compiled.vectors import gather_reaching, padded
+from sae.compiled.topk import LOWEST, kth_largest, settle
+from sae.compiled.vectors import WORD
 
 Array = np.ndarray[Any, Any]
 
@@ -23,6 +24,8 @@ SEEN_DEVIATIONS = 5.6
 """A row whose candidates show a larger rounding error than this is not trusted."""
 BFLOAT16_ROUNDING = 2.0**-8
 """Largest relative error of rounding a number to bfloat16."""
+ROW_PADDING = 16
+"""Room behind each row of scratch, so that rows do not compete for the same places of the cache."""
 DEVIATION, PRODUCT, LEAST = range(3)
 """Columns of a row's ``limits``: the rounding error's deviation, the largest product near the k-th value, and what
 the k-th value must reach to be certain."""
@@ -50,54 +53,62 @@ def find_candidates(
 ) -> None:
     """Entries of each row that may be among its k largest, row after row, into ``values`` and ``indices``.
 
-    ``screened`` (rows, n) uint16: bits of the bfloat16 product of the rounded x (rows, d_in) and W_enc (n, d_in).
-    ``x_norms`` (rows, 2): norm of each row and of what rounding took from it; ``W_norms`` (2,): the largest such
-    norms over W_enc's rows. A product's rounding error is a sum of d_in errors of either sign, so its deviation is
-    about the product of norms over √d_in; candidates are kept within twice TOLERANCE_DEVIATIONS of it below the
-    k-th value. Row r owns the entries starts[r] … starts[r + 1], none where it has more than ``most``; ``limits``
-    (rows, 3) is what ``settle_candidates`` needs to know.
+    ``screened`` (n, groups, 64) uint16: bits of the bfloat16 product of W_enc (n, d_in) and the rounded x (rows, d_in),
+    whose rows are the first of the columns; those behind them may hold any numbers. ``x_norms`` (rows, 2): norm of each
+    row and of what rounding took from it; ``W_norms`` (2,): the largest such norms over W_enc's rows. A product's
+    rounding error is a sum of d_in errors of either sign, so its deviation is about the product of norms over √d_in;
+    candidates are kept within twice TOLERANCE_DEVIATIONS of it below the k-th value. Row r owns the entries
+    starts[r] … starts[r + 1], none where it has more than ``most``; ``limits`` (rows, 3) is what ``settle_candidates``
+    needs to know. Blocks of ``length`` entries share a maximum.
     """
-    n_rows, n = screened.shape
-    n_blocks = -(-n // length)
+    n, n_rows = screened.shape[0], len(x_norms)
     rounding = np.float32(BFLOAT16_ROUNDING)
     largest_bias = np.float32(0)
     for j in range(n):
         largest_bias = max(largest_bias, abs(latent_bias[j]))
-    row = np.full(padded(n_blocks * length), np.float32(LOWEST), np.float32)
-    maxima = np.empty(len(row), np.float32)
-    near = np.empty(len(row), np.float32)
-    places = np.empty(len(row), np.int32)
+    maxima = np.empty((-(-n // length), WORD), np.float32)
+    thresholds, lowest = np.empty(WORD, np.float32), np.empty(WORD, np.float32)
+    latents, masks, counts = np.empty(n + 1, np.int32), np.empty(n + 1, np.uint64), np.empty(WORD, np.int64)
+    capacity = 2 * most + ROW_PADDING
+    near, places = np.empty((WORD, capacity), np.float32), np.empty((WORD, capacity), np.int32)
     at = 0
-    for r in range(n_rows):
-        starts[r] = at
-        for j in range(n):
-            row[j] = widened(screened[r, j]) + latent_bias[j]
-        block_maxima(row, length, n_blocks, maxima)
-        threshold = passing_threshold(maxima, n_blocks, k)
-        from_x = x_norms[r, 1] * W_norms[0]
-        from_W = x_norms[r, 0] * W_norms[1]
-        deviation = np.float32(math.sqrt((from_x * from_x + from_W * from_W) / np.float32(d_in)))
-        largest_product = abs(threshold) + largest_bias  # of any entry near the threshold
-        if largest_bias > abs(threshold):
-            largest_product = np.float32(0)
-            for j in range(n):
-                largest_product = max(largest_product, abs(row[j] - latent_bias[j]))
-        tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
-        margin = tolerance + tolerance
-        count = gather_reaching(row, threshold - margin, near, places)
-        cut = kth_largest(near, count, k) - margin
-        kept = 0
-        for i in range(count):
-            near[kept] = near[i]
-            places[kept] = places[i]
-            kept += near[i] >= cut
-        limits[r, DEVIATION] = deviation
-        limits[r, PRODUCT] = largest_product
-        limits[r, LEAST] = cut + tolerance
-        if kept <= most:
-            values[at : at + kept] = near[:kept]
-            indices[at : at + kept] = places[:kept]
-            at += kept
+    for first in range(0, n_rows, WORD):
+        group, lanes = first // WORD, min(WORD, n_rows - first)
+        lane_maxima(screened, group, latent_bias, length, maxima)
+        lane_thresholds(maxima, k, thresholds)
+        lowest[:] = np.float32(-LOWEST)  # what nothing in a lane without a row reaches
+        for lane in range(lanes):
+            r = first + lane
+            from_x = x_norms[r, 1] * W_norms[0]
+            from_W = x_norms[r, 0] * W_norms[1]
+            deviation = np.float32(math.sqrt((from_x * from_x + from_W * from_W) / np.float32(d_in)))
+            largest_product = abs(thresholds[lane]) + largest_bias  # of any entry near the threshold
+            if largest_bias > abs(thresholds[lane]):
+                largest_product = np.float32(0)
+                for j in range(n):
+                    largest_product = max(largest_product, abs(widened(screened[j, group, lane])))
+            tolerance = np.float32(TOLERANCE_DEVIATIONS) * deviation + rounding * largest_product
+            limits[r, DEVIATION], limits[r, PRODUCT], limits[r, LEAST] = deviation, largest_product, tolerance
+            lowest[lane] = thresholds[lane] - (tolerance + tolerance)
+        lane_gather(screened, group, latent_bias, lowest, latents, masks, counts, near, places)
+        for lane in range(lanes):
+            r = first + lane
+            starts[r] = at
+            value, place, count = near[lane], places[lane], counts[lane]
+            if count > capacity:
+                continue
+            tolerance = limits[r, LEAST]
+            cut = kth_largest(value, count, k) - (tolerance + tolerance)
+            limits[r, LEAST] = cut + tolerance
+            kept = 0
+            for i in range(count):
+                value[kept] = value[i]
+                place[kept] = place[i]
+                kept += value[i] >= cut
+            if kept <= most:
+                values[at : at + kept] = value[:kept]
+                indices[at : at + kept] = place[:kept]
+                at += kept
     starts[n_rows] = at
 
 
@@ -141,6 +152,17 @@ def compute_candidates(
             for place in range(first, last):
                 exact[entries[place]] = products[place] + latent_bias[j]
         first = last
+
+
+@compiled
+def compute_rows(x: Array, W_enc: Array, rows: Array, pre_act: Array) -> None:
+    """x[rows] (m, d_in) times every row of W_enc (n, d_in) into ``pre_act`` (m, n), summed as candidates are, bit by
+    bit."""
+    products = np.empty(len(rows), x.dtype)
+    for j in range(W_enc.shape[0]):
+        dots(W_enc[j], x, rows, len(rows), products)
+        for i in range(len(rows)):
+            pre_act[i, j] = products[i]
 
 
 @compiled

@@ -1,9 +1,8 @@
-"""The encoder's product and the selection of its k largest entries, for a batch or a piece of one."""
+"""The encoder's product and the selection of its k largest entries."""
 
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from sae.compiled import kernels, screen_kernels, topk
 from sae.compiled.aligned import aligned_zeros
 from sae.compiled.crew import available_processors, share
+from sae.compiled.vectors import WORD
 
 Array = npt.NDArray[Any]
 
@@ -42,33 +42,25 @@ class Buffers:
         return self(f"{name}.{threading.get_ident()}", shape, dtype)
 
 
-SCREEN_LATENTS = 576
-"""Latents in a piece in which a batch is multiplied with a screen; each packs its weights once, for all documents."""
 PRODUCT_PIECES = 4
-"""Pieces without a screen: in float32 the product is faster the larger they are."""
+"""Pieces of the product without a screen: in float32 it is faster the larger they are."""
 SELECTED_ROWS = 128, 512
 """Least and most documents selected from in one piece, whole multiples of the least: the more, the seldomer a row of
 W_enc is read."""
 BATCH_ROWS = 1024
-"""Documents multiplied at once where any number is selected from."""
+"""Documents multiplied at once without a screen."""
+
+Rows = Callable[[slice], None]
+"""What is done with some rows of a batch."""
 
 
-@dataclass(frozen=True)
-class Multiplied:
-    """A batch times W_enc without latent_bias; views of buffers that the next batch writes over."""
-
-    product: Array
-    """(n, n_latents): bfloat16 bits with a screen, or numbers of W_enc's type."""
-    norms: Array
-    """(n, 2) with a screen: norm of each row of the batch, and of what rounding took from it."""
-
-    def __getitem__(self, rows: slice) -> "Multiplied":
-        return Multiplied(self.product[rows], self.norms[rows])
+def _nothing(rows: slice) -> None:
+    pass
 
 
 def selection_pieces(n: int, threads: int | None) -> list[slice]:
-    """Pieces of a batch of n documents to select from, one at least for each thread where there are
-    so many; no result depends on them, since all begin at multiples of the least."""
+    """Pieces of n documents to select from, one at least for each thread where there are so many; no result
+    depends on them, and all begin at multiples of the least."""
     least, most = SELECTED_ROWS
     wanted = -(-n // (threads or available_processors()))
     length = min(most, -(-wanted // least) * least)
@@ -118,25 +110,67 @@ class Selector:
         """Largest norm of W_enc's rows at the last ``refresh``."""
         return float(self._largest_norms[0])
 
-    def rounding(self, x: Array) -> Callable[[slice], None]:
-        """What rounds rows of a batch ``x`` (n, d_in) for ``multiply``, any rows on any thread."""
-        if not self.screen:
-            return lambda rows: None
-        rounded, norms = self._rounded(x)
-        return lambda rows: kernels.round_rows(x[rows], rounded[rows], norms[rows])
+    def select(
+        self,
+        x: Array,
+        top_acts: Array,
+        top_indices: Array,
+        threads: int | None = None,
+        prepare: Rows = _nothing,
+        finish: Rows = _nothing,
+    ) -> None:
+        """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order, shared out over
+        threads (None: all processors).
 
-    def _rounded(self, x: Array) -> tuple[Array, Array]:
-        return self._buffer("rounded", x.shape, np.uint16), self._buffer("norms", (len(x), 2), np.float32)
+        ``prepare`` writes rows of ``x`` before they are read, ``finish`` goes on with rows that are selected: pieces
+        that begin at multiples of SELECTED_ROWS[0], each on any thread. With a screen a piece goes through all three
+        on one thread, while its rows are in that core's cache; without, the product of a batch comes in between.
+        """
+        if self.screen:
+            parts = selection_pieces(len(x), threads)
 
-    def multiply(self, x: Array, threads: int | None = 1) -> Multiplied:
-        """The product for a batch ``x`` (n, d_in), all of it rounded, shared out over threads."""
-        return self._multiply_rounded(x, threads) if self.screen else self._multiply_exactly(x, threads)
+            def through(number: int) -> None:
+                rows = parts[number]
+                prepare(rows)
+                self._select_screened(x[rows], top_acts[rows], top_indices[rows])
+                finish(rows)
 
-    def _multiply_exactly(self, x: Array, threads: int | None) -> Multiplied:
-        n, n_latents = len(x), len(self.W_enc)
-        found = Multiplied(self._buffer("pre_act", (n, n_latents)), np.zeros((n, 0), self.W_enc.dtype))
-        columns, out = torch.from_numpy(x), torch.from_numpy(found.product)
-        weights = torch.from_numpy(self.W_enc)
+            share(through, len(parts), threads)
+            return
+        for start in range(0, len(x), BATCH_ROWS):
+            batch = range(len(x))[start : start + BATCH_ROWS]
+            self._select_exactly(x, batch, top_acts, top_indices, threads, prepare, finish)
+
+    def _select_exactly(
+        self,
+        x: Array,
+        batch: range,
+        top_acts: Array,
+        top_indices: Array,
+        threads: int | None,
+        prepare: Rows,
+        finish: Rows,
+    ) -> None:
+        parts = [
+            slice(batch.start + part.start, batch.start + part.stop)
+            for part in selection_pieces(len(batch), threads)
+        ]
+        share(lambda number: prepare(parts[number]), len(parts), threads)
+        pre_act = self._multiply(x[batch.start : batch.stop], threads)
+
+        def through(number: int) -> None:
+            rows = parts[number]
+            own = pre_act[rows.start - batch.start : rows.stop - batch.start]
+            self._select_from(own, top_acts[rows], top_indices[rows])
+            finish(rows)
+
+        share(through, len(parts), threads)
+
+    def _multiply(self, x: Array, threads: int | None) -> Array:
+        """x (n, d_in) times W_enc without latent_bias."""
+        n_latents = len(self.W_enc)
+        product = self._buffer("pre_act", (len(x), n_latents))
+        columns, out, weights = (torch.from_numpy(array) for array in (x, product, self.W_enc))
 
         def multiply_piece(piece: int) -> None:
             first, last = (n_latents * edge // PRODUCT_PIECES for edge in (piece, piece + 1))
@@ -144,41 +178,30 @@ class Selector:
                 torch.mm(columns, weights[first:last].t(), out=out[:, first:last])
 
         share(multiply_piece, PRODUCT_PIECES, threads)
-        return found
+        return product
 
-    def _multiply_rounded(self, x: Array, threads: int | None) -> Multiplied:
+    def _screened(self, x: Array) -> tuple[Array, Array]:
+        """W_enc times x (n, d_in), both rounded to bfloat16, as ``screen_kernels`` wants it, and x's norms (n, 2)."""
         n, n_latents = len(x), len(self.W_enc)
-        rounded, norms = self._rounded(x)
-        found = Multiplied(self._buffer("screened", (n, n_latents), np.uint16), norms)
-        pieces = -(-n_latents // SCREEN_LATENTS)
+        rounded, norms = self._buffer.own("rounded", x.shape, np.uint16), self._buffer.own("norms", (n, 2))
+        kernels.round_rows(x, rounded, norms)
+        groups = -(-n // WORD) | 1  # odd: rows at distances of powers of two compete for places in the cache
+        screened = self._buffer.own("screened", (n_latents, groups, WORD), np.uint16)
+        out = _bfloat16(screened.reshape(n_latents, -1))[:, :n]
+        torch.mm(_bfloat16(self.shadow[0]), _bfloat16(rounded).t(), out=out)
+        return screened, norms
 
-        def multiply_piece(piece: int) -> None:
-            first, last = (n_latents * edge // pieces for edge in (piece, piece + 1))
-            weights, out = self.shadow[0][first:last], found.product[:, first:last]
-            torch.mm(_bfloat16(rounded), _bfloat16(weights).t(), out=_bfloat16(out))
-
-        share(multiply_piece, pieces, threads)
-        return found
-
-    def select(self, x: Array, multiplied: Multiplied, top_acts: Array, top_indices: Array) -> None:
-        """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order.
-
-        ``multiplied``: the part of ``multiply`` that belongs to these rows of a batch.
-        """
-        if not self.screen:
-            self._select_from(multiplied.product, top_acts, top_indices)
-            return
+    def _select_screened(self, x: Array, top_acts: Array, top_indices: Array) -> None:
         n, n_latents = len(x), len(self.W_enc)
         most = screen_kernels.most_candidates(n_latents, self.k)
         own = self._buffer.own
         starts, first_of = own("starts", (n + 1,), np.int32), own("first_of", (n_latents + 1,), np.int32)
-        values, exact, products = (
-            own(name, (n * most,), np.float32) for name in ("values", "exact", "products")
-        )
+        values, exact, products = (own(name, (n * most,)) for name in ("values", "exact", "products"))
         indices, entries, rows = (own(name, (n * most,), np.int32) for name in ("indices", "entries", "rows"))
-        limits, uncertain = own("limits", (n, 3), np.float32), own("uncertain", (n,), np.uint8)
+        limits, uncertain = own("limits", (n, 3)), own("uncertain", (n,), np.uint8)
+        screened, norms = self._screened(x)
         screen_kernels.find_candidates(
-            multiplied.product, self.latent_bias, multiplied.norms, self._largest_norms, x.shape[1], self.k,
+            screened, self.latent_bias, norms, self._largest_norms, x.shape[1], self.k,
             self.block_length, most, starts, values, indices, limits,
         )  # fmt: skip
         screen_kernels.compute_candidates(
@@ -187,41 +210,21 @@ class Selector:
         screen_kernels.settle_candidates(
             starts, values, exact, indices, self.latent_bias, limits, self.k, top_acts, top_indices, uncertain
         )
-        for start in range(0, n, SELECTED_ROWS[0]):
-            self._select_again(
-                x, np.flatnonzero(uncertain[start : start + SELECTED_ROWS[0]]) + start, top_acts, top_indices
-            )
+        self._select_again(x, np.flatnonzero(uncertain), top_acts, top_indices)
 
     def _select_again(self, x: Array, rows: Array, top_acts: Array, top_indices: Array) -> None:
-        """Rows that the screen did not settle, in float32 altogether.
+        """Rows that the screen did not settle, from all entries in float32.
 
-        The bits of a product depend on how many rows are in it, so they go in blocks that are the same whatever the
-        pieces are.
+        A product's bits depend on how many rows are in it; these are computed as candidates are, so that neither the
+        screen nor the pieces change a bit.
         """
         if len(rows) == 0:
             return
         acts, indices = np.empty((len(rows), self.k), np.float32), np.empty((len(rows), self.k), np.int32)
         pre_act = self._buffer.own("uncertain_pre_act", (len(rows), len(self.W_enc)))
-        torch.mm(torch.from_numpy(x[rows]), torch.from_numpy(self.W_enc).t(), out=torch.from_numpy(pre_act))
+        screen_kernels.compute_rows(x, self.W_enc, rows, pre_act)
         self._select_from(pre_act, acts, indices)
         top_acts[rows], top_indices[rows] = acts, indices
-
-    def select_batch(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None = None) -> None:
-        """The same for any number of rows, shared out over threads (None: all processors)."""
-        for start in range(0, len(x), BATCH_ROWS):
-            batch = slice(start, start + BATCH_ROWS)
-            self._select_some(x[batch], top_acts[batch], top_indices[batch], threads)
-
-    def _select_some(self, x: Array, top_acts: Array, top_indices: Array, threads: int | None) -> None:
-        parts, round_rows = selection_pieces(len(x), threads), self.rounding(x)
-        share(lambda number: round_rows(parts[number]), len(parts), threads)
-        multiplied = self.multiply(x, threads)
-
-        def piece(number: int) -> None:
-            rows = parts[number]
-            self.select(x[rows], multiplied[rows], top_acts[rows], top_indices[rows])
-
-        share(piece, len(parts), threads)
 
     def _select_from(self, pre_act: Array, top_acts: Array, top_indices: Array) -> None:
         topk.select_rows(pre_act, self.latent_bias, self.k, self.block_length, top_acts, top_indices)

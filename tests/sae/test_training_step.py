@@ -176,7 +176,7 @@ def test_screen_selects_what_float32_selects(shape, kind):
     for screen in (False, True):
         selector = Selector(parameters.W_enc, parameters.latent_bias, k, screen=screen)
         acts, indices = np.empty((300, k), np.float32), np.empty((300, k), np.int32)
-        selector.select_batch(x, acts, indices, 1)
+        selector.select(x, acts, indices, 1)
         order = np.argsort(indices, axis=1)
         found.append((np.take_along_axis(indices, order, 1), np.take_along_axis(acts, order, 1)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -205,7 +205,7 @@ def test_selection_does_not_depend_on_threads_where_the_screen_is_not_certain(n,
     for threads in (1, 2, 3, 8):
         selector = Selector(parameters.W_enc, parameters.latent_bias, k, screen=True)
         acts, indices = np.empty((n, k), np.float32), np.empty((n, k), np.int32)
-        selector.select_batch(x, acts, indices, threads)
+        selector.select(x, acts, indices, threads)
         found.append((acts, indices))
     assert sum(again) >= 4 * len(hard)
     for acts, indices in found[1:]:
