@@ -72,4 +72,5 @@ def test_gathers_what_reaches_each_lanes_threshold(
         if len(reaching) <= capacity:
             assert indices[lane, : len(reaching)].tolist() == reaching.tolist()
             assert values[lane, : len(reaching)].tolist() == expected[reaching, lane].tolist()
-    assert counts.min() == 0 and counts.max() == N_LATENTS
+    assert counts.min() == 0
+    assert counts.max() == N_LATENTS
