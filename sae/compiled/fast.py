@@ -199,18 +199,22 @@ class FastStepper:
         def arrays(name: str) -> tuple[Array, Array, Array]:
             return self.weights[name], self.adam_mean[name], self.adam_square[name]
 
-        def latents(piece: int) -> None:
+        def latents(number: int) -> None:
+            side, piece = divmod(number, len(entries.pieces))
             first, last = entries.pieces[piece]
-            latent_kernels.update_decoder(
-                first, last, entries.starts, entries.rows, entries.acts, batch.gradient,
-                *arrays("W_dec"), entries.parallel, settings,
-            )  # fmt: skip
-            latent_kernels.update_encoder(
-                first, last, entries.starts, entries.documents, entries.dz, batch.x,
-                *arrays("W_enc"), entries.dlatent_bias, decaying, *self.selector.shadow, dx_sums[piece],
-            )  # fmt: skip
+            if side == 0:
+                latent_kernels.update_decoder(
+                    first, last, entries.starts, entries.rows, entries.acts, batch.gradient,
+                    *arrays("W_dec"), entries.parallel, settings,
+                )  # fmt: skip
+            else:
+                latent_kernels.update_encoder(
+                    first, last, entries.starts, entries.documents, entries.dz, batch.x,
+                    *arrays("W_enc"), entries.dlatent_bias, decaying, *self.selector.shadow, dx_sums[piece],
+                )  # fmt: skip
 
-        share(latents, len(entries.pieces), self.threads)
+        # All of one matrix first: a small batch's gradient, then its x, stay in each core's cache.
+        share(latents, 2 * len(entries.pieces), self.threads)
         none = self.dtype(0)
         dpre_bias = batch.sums - dx_sums.sum(axis=0)
         latent_kernels.adam_row(*arrays("pre_bias"), dpre_bias, none, settings)
