@@ -46,17 +46,20 @@ def ring_labels(nodes: Sequence[Node], font: float, grow: float = 1.0) -> list[W
         if node.parent is not None:
             below[node.parent] = min(below.get(node.parent, np.inf), float(distance))
     longest = _LONGEST if len(nodes) <= _MANY else _LONGEST_OF_MANY
-    inside = float(far[far > 0].min(initial=np.inf) - radius.max())  # room at either side of the parent
     starts, stops, turns = np.zeros(0), np.zeros(0), np.zeros(0)
     found = []
     for at in sorted(range(len(nodes)), key=lambda i: (nodes[i].parent is not None, -nodes[i].density)):
         node = nodes[at]
         if node.parent is None:
-            text = (
-                cut_label(node.label, np.clip(2 * inside / (_LETTER * font), _LEAST_OF_PARENT, LONGEST_LEVEL))
-                or f"feature {node.feature_id}"
+            down = float(radius[at] + 0.8 * font)
+            beside = (far > 0) & (
+                np.abs(y - down) < radius + 0.6 * font
+            )  # circles at the height of the label
+            room = 2 * float((np.abs(x) - radius)[beside].min(initial=np.inf)) / (_LETTER * font) - 1
+            text = cut_label(node.label, float(np.clip(room, _LEAST_OF_PARENT, LONGEST_LEVEL)))
+            found.append(
+                Writing(node.feature_id, text or f"feature {node.feature_id}", 0.0, down, None, False)
             )
-            found.append(Writing(node.feature_id, text, 0.0, float(radius[at] + 0.8 * font), None, False))
             continue
         start = float(far[at] + radius[at] + 0.35 * font)
         room = (below.get(node.feature_id, np.inf) - start - 1.5 * font) / (_LETTER * font)

@@ -25,6 +25,7 @@ _SCALE_SHOWN = alt.Legend(
     values=[0.4, 0.7, 1],
     format=".1f",
 )
+_INK = "#0d1416"  # contrast to every colour of the scale at least 4.5; white's is 3.2 in its middle
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -152,11 +153,13 @@ def _names(table: pd.DataFrame) -> Any:
     placed = table.assign(middle=(table["x"] + table["x2"]) / 2, centre=(table["y"] + table["y2"]) / 2)
     return (
         alt.Chart(placed[placed["y2"] - placed["y"] > _LEAST_HIGH])
-        .mark_text(fontSize=12, color="white", limit=alt.expr(f"max(1, {room})"))
+        .mark_text(fontSize=12, limit=alt.expr(f"max(1, {room})"))
         .encode(
             x="middle:Q",
             y="centre:Q",
             angle=alt.condition(upright, alt.value(270), alt.value(0)),
+            # A tile without a score shows the page's ground.
+            color=alt.condition("isValid(datum.pearson)", alt.value(_INK), alt.value("currentColor")),
             text=alt.condition(f"{room} > {_LEAST_WIDE}", alt.Text("name:N"), alt.value("")),
         )
     )

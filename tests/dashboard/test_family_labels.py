@@ -60,6 +60,11 @@ def test_labels_lie_on_no_circle_and_on_no_other_label(
     assert found[0].turn is None
     assert len(found) > min(len(nodes), 40) / 2
     assert all(len(one.text) > 1 for one in found)
+    parent = found[0]
+    half = len(parent.text) / 2 * font * (1.0 if parent.text[0] == WIDE[0] else LETTER)
+    for node in nodes[1:]:
+        if len(parent.text) > 12 and abs(node.y - parent.y) < radius_of(node):
+            assert abs(node.x) - radius_of(node) > half, (parent, node)
     around = [points(label, font) for label in found[1:]]
     for written, own in zip(found[1:], around, strict=True):
         for node in nodes:
