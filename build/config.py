@@ -3,12 +3,11 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from build.profile_table import checked_table
 from build.query_files import read_queries
 from sae.errors import UserError
 
@@ -154,7 +153,9 @@ class BuildConfig:
                     "at most 64 of them, begins and ends with a letter or digit, and is not query_encoder."
                 )
         if len(set(names)) != len(names):
-            raise UserError(f"Two corpora have the same name: {', '.join(names)}.")
+            raise UserError(
+                f"Two corpora have the same name: {', '.join(names)}. Give each a name of its own."
+            )
         if not self.saes:
             raise UserError("The profile names no SAE: add a [[saes]] table.")
         if not 0 < self.held_out < 0.5:
@@ -171,22 +172,26 @@ def load_profile(name: str) -> BuildConfig:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"There is no profile {name!r}; there are {', '.join(profile_names())}.") from None
+        what = f"file {path}" if name.endswith(".toml") else f"profile {name!r}"
+        known = ", ".join(profile_names())
+        raise UserError(f"There is no {what}; name {known}, or the path of a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from None
     except OSError as error:
-        raise UserError(f"The profile {path} cannot be read ({error.strerror}).") from None
-    _known(BuildConfig, raw, str(path))
+        raise UserError(
+            f"The profile {path} cannot be read ({error.strerror}). Mend that, or name another."
+        ) from None
     corpora = tuple(
-        _with_queries(_make(CorpusConfig, table, f"{path}, [[corpora]]")) for table in raw.pop("corpora", [])
+        _with_queries(checked_table(CorpusConfig, table, f"{path}, [[corpora]]"))
+        for table in raw.pop("corpora", [])
     )
-    saes = tuple(_make(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
+    saes = tuple(checked_table(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
     if "grid" in raw:
-        raw["grid"] = _make(GridConfig, raw["grid"], f"{path}, [grid]")
+        raw["grid"] = checked_table(GridConfig, raw["grid"], f"{path}, [grid]")
     if "tuning" in raw:
-        raw["tuning"] = _make(TuningConfig, raw["tuning"], f"{path}, [tuning]")
+        raw["tuning"] = checked_table(TuningConfig, raw["tuning"], f"{path}, [tuning]")
     defaults = {"embedder": {"kind": "minilm"}, "training": {}}
-    return _make(BuildConfig, defaults | raw | {"corpora": corpora, "saes": saes}, str(path))
+    return checked_table(BuildConfig, defaults | raw | {"corpora": corpora, "saes": saes}, str(path))
 
 
 def with_files(
@@ -239,21 +244,3 @@ def _with_queries(corpus: CorpusConfig) -> CorpusConfig:
     if not corpus.queries:
         return corpus
     return replace(corpus, examples=corpus.examples + read_queries(Path(corpus.queries)), queries="")
-
-
-def _make(kind: type, table: dict[str, Any], where: str) -> Any:
-    _known(kind, table, where)
-    try:
-        return TypeAdapter(kind).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the table"
-        raise UserError(f"{where}: {place} is {first['input']!r}; {first['msg'].lower()}.") from None
-
-
-def _known(kind: type, table: Any, where: str) -> None:
-    if not isinstance(table, dict):
-        raise UserError(f"{where} is {table!r}; it must be a table.")
-    names = {f.name for f in fields(kind)}
-    if unknown := sorted(set(table) - names):
-        raise UserError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(names))}.")

@@ -5,9 +5,9 @@ from typing import Any
 
 from build.corpora import fingerprint, read_corpus
 from build.corpora.clean import CleaningPolicy, clean_to_parquet
+from build.profile_table import checked_table
 from build.work import Target, Work
 from sae import schema
-from sae.errors import UserError
 
 
 def settings(target: Target) -> object:
@@ -16,10 +16,7 @@ def settings(target: Target) -> object:
 
 def run(work: Work) -> dict[str, Any]:
     corpus = work.target.corpus
-    try:
-        policy = CleaningPolicy(**corpus.cleaning)
-    except TypeError as error:
-        raise UserError(f"The cleaning table of corpus {corpus.name!r} does not fit: {error}.") from None
+    policy = checked_table(CleaningPolicy, corpus.cleaning, f"The cleaning table of corpus {corpus.name}")
     report = clean_to_parquet(
         read_corpus(corpus.source, work.cache / "harvest" / corpus.name, work.progress),
         work.out / schema.DOCUMENTS,

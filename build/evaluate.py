@@ -1,14 +1,12 @@
 """Stage: does steering do what the labels say, what does it cost, and what is a feature worth?"""
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
 from threadpoolctl import threadpool_limits
 
 from build.embedders import make_embedder
@@ -17,25 +15,14 @@ from build.evaluation.evaluated_sae import EvaluatedSAE, Row
 from build.evaluation.evaluation_corpus import EvaluationConfig, EvaluationCorpus
 from build.evaluation.evaluation_llm import asked_server, judge_client
 from build.evaluation.judged_retrieval import JudgedCollection
+from build.profile_table import checked_table
 from build.work import Target, Work
 from sae import schema
-from sae.errors import UserError
 from sae.storage.arrays import write_table
 
 
 def read_options(target: Target) -> EvaluationConfig:
-    table = target.config.evaluation
-    if unknown := sorted(set(table) - {field.name for field in fields(EvaluationConfig)}):
-        known = ", ".join(field.name for field in fields(EvaluationConfig))
-        raise UserError(f"The profile's [evaluation] table has an unknown {unknown[0]!r}; known are {known}.")
-    try:
-        return TypeAdapter(EvaluationConfig).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"The profile's [evaluation] {first['loc'][0] if first['loc'] else 'table'} is {first['input']!r}; "
-            f"{first['msg'].lower()}."
-        ) from None
+    return checked_table(EvaluationConfig, target.config.evaluation, "The profile's [evaluation]")
 
 
 def settings(target: Target) -> object:

@@ -1,7 +1,7 @@
 """Stage: feature families of every SAE of a corpus, with labels, scores, table 1, chance, structure checks."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from build.judge import Judge
+from build.profile_table import checked_table
 from build.work import Target, Work
 from sae import schema
-from sae.errors import UserError
 from sae.storage.arrays import Group, write_table
 from sae.storage.weights import read_weights
 from sae.structure.cooccurrence import Cooccurrence, active_entries, cooccurrence_rows
@@ -50,14 +50,12 @@ def read_options(options: dict[str, Any]) -> tuple[FamilyConfig, FeatureFilter]:
     """The profile's [families] table: fields of FamilyConfig, ``max_density``, and ``at_least``, a table of
     scores and their lowest values (without it, what suits the labels' source). ``chance_links = 0`` keeps
     every link that τ keeps, as the papers do."""
-    options = dict(options)
+    options, where = dict(options), "The profile's [families]"
     rule = {name: options.pop(name) for name in ("at_least", "max_density") if name in options}
     if options.get("chance_links") == 0:
         options["chance_links"] = None
-    try:
-        return FamilyConfig(**options), FeatureFilter(**rule)
-    except TypeError as error:
-        raise UserError(f"The profile's [families] table is wrong: {error}.") from None
+    known = [field.name for kind in (FamilyConfig, FeatureFilter) for field in fields(kind)]
+    return checked_table(FamilyConfig, options, where, known), checked_table(FeatureFilter, rule, where)
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -104,10 +104,13 @@ def read_overrides(target: Target, sae: str) -> dict[int, str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if missing := set(OVERRIDE_COLUMNS) - set(reader.fieldnames or ()):
-                raise UserError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
+                raise UserError(
+                    f"{path} lacks the columns {', '.join(sorted(missing))}. Its first line must name "
+                    f"{', '.join(OVERRIDE_COLUMNS)}."
+                )
             rows = [row for row in reader if (row["corpus"], row["sae"]) == (target.corpus.name, sae)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error}).") from None
+        raise UserError(f"{path} cannot be read ({error}). Save it as CSV in UTF-8.") from None
     try:
         return {int(row["feature_id"]): row["label"] for row in rows}
     except ValueError as error:

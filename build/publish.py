@@ -121,7 +121,9 @@ class Files(Target):
         try:
             self._files, self._root = fsspec.core.url_to_fs(self.address)
         except (ValueError, ImportError) as error:
-            raise UserError(f"{to} cannot be written to: {error}.") from None
+            raise UserError(
+                f"{to} cannot be written to: {error}. Mend that, or publish into a folder."
+            ) from None
         self._root = self._root.rstrip("/")
 
     def put(self, source: Path, path: str) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from build.profile_table import checked_table
 from build.work import Target, Work
 from sae import schema
-from sae.errors import UserError
 from sae.storage.arrays import Group, write_table
 from sae.storage.weights import read_weights
 from sae.structure.cooccurrence import active_entries
@@ -34,10 +34,7 @@ Summary = list[tuple[str, str, str, float, float]]
 
 def read_options(options: dict[str, Any]) -> SplittingConfig:
     """The profile's [splitting] table."""
-    try:
-        return SplittingConfig(**options)
-    except TypeError as error:
-        raise UserError(f"The profile's [splitting] table is wrong: {error}.") from None
+    return checked_table(SplittingConfig, options, "The profile's [splitting]")
 
 
 def settings(target: Target) -> object:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from build.training_options import checked_training
 from build.work import Target, Work
 from sae import schema
-from sae.config import SAEConfig, TrainConfig
+from sae.config import SAEConfig
 from sae.encode import Weights, decode
-from sae.errors import UserError
 from sae.storage.arrays import write_table
 from sae.storage.weights import write_weights
 
@@ -34,7 +34,7 @@ def run(work: Work) -> dict[str, Any]:
     sae_config = SAEConfig(
         d_in, n_latents, plan.active(d_in), prefixes=plan.prefixes(n_latents), batch_topk=plan.batch_topk
     )
-    train_config = _train_config(tuned(config.training, work.input("noise")), config.seed)
+    train_config = checked_training({"seed": config.seed} | tuned(config.training, work.input("noise")))
 
     from sae.train import train  # torch is loaded only when something is trained
 
@@ -104,13 +104,6 @@ def fvu(embeddings: np.ndarray, rows: np.ndarray, weights: Weights) -> float:
 def known(value: float, digits: int) -> float | None:
     """A number as a fact of the manifest: rounded, None where there is none."""
     return round(float(value), digits) if np.isfinite(value) else None
-
-
-def _train_config(table: dict[str, Any], seed: int) -> TrainConfig:
-    try:
-        return TrainConfig(**{"seed": seed} | table)
-    except TypeError as error:
-        raise UserError(f"The profile's [training] table does not fit: {error}.") from None
 
 
 def _history(history: dict[str, np.ndarray]) -> pa.Table:

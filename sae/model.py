@@ -108,11 +108,15 @@ class TopKSAE(nn.Module):
                 threshold = float(metadata.get("threshold", "0"))
                 tensors = {name: file.get_tensor(name) for name in PARAMETER_NAMES}
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is not a sparse autoencoder of this program ({error}).") from error
+            raise UserError(
+                f"{path} is not a sparse autoencoder that `TopKSAE.save` wrote ({error}); name another file."
+            ) from error
         sae = cls(config, dtype=tensors["W_enc"].dtype)
         try:
             sae.load_state_dict(tensors)
         except RuntimeError as error:
-            raise UserError(f"The weights in {path} do not have the shapes of its config.") from error
+            raise UserError(
+                f"The weights in {path} do not have the shapes of its config; save them again."
+            ) from error
         sae.threshold = threshold
         return sae

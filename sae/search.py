@@ -188,7 +188,10 @@ class Searcher:
     def _checked(self, vector: npt.ArrayLike) -> FloatArray:
         query = np.ascontiguousarray(vector, dtype=np.float32)
         if query.shape != (self.d_in,):
-            raise UserError(f"The query has shape {query.shape}; the documents have {self.d_in} dimensions.")
+            raise UserError(
+                f"The query has shape {query.shape}; the documents have {self.d_in} dimensions. "
+                "Embed it with their model."
+            )
         if not np.isfinite(query).all():
             raise UserError("The query's embedding is not finite; reset the edits.")
         return query

@@ -86,9 +86,11 @@ def steer(
         raise UserError(f"There is no way of steering called {mode!r}; there are {', '.join(MODES)}.")
     x: FloatArray = np.asarray(query, dtype=np.float32)
     if x.shape != (weights.d_in,):
-        raise UserError(f"The query has shape {x.shape}; the SAE reads {weights.d_in} dimensions.")
+        raise UserError(
+            f"The query has shape {x.shape}; the SAE reads {weights.d_in} dimensions. Embed it with the corpus' model."
+        )
     if not np.isfinite(x).all():
-        raise UserError("The query's embedding is not finite.")
+        raise UserError("The query's embedding is not finite; embed it again.")
     for members, amount in families:
         _check(members, weights)
         if not math.isfinite(amount):

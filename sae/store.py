@@ -88,7 +88,7 @@ class Store:
         if sha256 not in (None, self.digest):
             raise StoreError(
                 f"{build} has the checksum {self.digest[:16]}…, not {str(sha256)[:16]}… as was asked for. "
-                "It was changed, or is another store."
+                "It was changed, or is another store: ask whoever gave you the checksum."
             )
         if check_sizes:
             try:

@@ -87,7 +87,7 @@ class Workbench:
         for family_id, amount in (families or {}).items():
             members = FamilyReader(self.sae).tree(family_id)["feature_id"].to_pylist()
             if not members:
-                raise UserError(f"This SAE has no family {family_id}.")
+                raise UserError(f"This SAE has no family {family_id}; choose another on its Families page.")
             moved.append(({f: float(mean[f]) for f in members}, amount))
         self.steered = steer(self.vector, edits, self.sae, mode, raised, moved)
         self._touched = set(edits) | {f for members, _ in moved for f in members}

@@ -131,7 +131,7 @@ def _checked(source: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _file_identity(path: Path) -> str:
     if not path.is_file():
-        raise UserError(f"There is no file {path}.")
+        raise UserError(f"There is no file {path}; check the path of the corpus.")
     status = path.stat()
     with path.open("rb") as file:
         if status.st_size <= _WHOLE_HASH_BYTES:

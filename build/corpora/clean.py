@@ -269,5 +269,5 @@ def clean_to_parquet(
                 if table.num_rows:
                     target.write_table(table, row_group_size=schema.DOCUMENTS_A_GROUP)
     if not report.n_kept:
-        raise UserError(f"No document is left after cleaning: {report}.")
+        raise UserError(f"No document is left after cleaning: {report}. Is the right column read as text?")
     return report

@@ -29,6 +29,7 @@ from build.corpora.document import RawDocument
 from sae.errors import UserError
 
 _BATCH_ROWS = 1024
+_AGAIN = "Write it again, or give another file."
 _PEEKED_ROWS = 200  # rows looked at to learn which columns a JSON lines file has
 
 # Names that a column is known by, tried in order and without regard to case.
@@ -87,7 +88,8 @@ class Columns:
                 found[column.name] = wanted
         if "text" not in found:
             raise UserError(
-                f"{path.name} has no column that looks like a text; name one of {', '.join(names)}."
+                f"{path.name} has no column that looks like a text; its columns are {', '.join(names)}. Name "
+                "the right one as text (--column text=NAME)."
             )
         return found
 
@@ -107,13 +109,13 @@ def read_file(
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no file {path}.")
+        raise UserError(f"There is no file {path}; check the path of the corpus.")
     names, rows = _open_rows(path)
     found = (columns or Columns()).found_in(names, path)
     if category and "categories" not in found:
         raise UserError(
             f"{path.name} cannot be filtered by the category {category!r}: none of its columns holds "
-            f"categories ({', '.join(names)})."
+            f"categories ({', '.join(names)}). Name one (--column categories=NAME), or leave the filter out."
         )
     n_given = 0
     for number, row in enumerate(rows, start=1):
@@ -213,18 +215,24 @@ def _open_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     )
 
 
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def _parquet_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path.name} is not a readable Parquet file: {error}.") from None
+        raise UserError(
+            f"{path.name} is not a readable Parquet file ({_first_line(error)}). {_AGAIN}"
+        ) from None
 
     def rows() -> Iterator[dict[str, Any]]:
         try:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path.name} is damaged: {error}.") from None
+            raise UserError(f"{path.name} is damaged ({_first_line(error)}). {_AGAIN}") from None
 
     return file.schema_arrow.names, rows()
 
@@ -244,7 +252,7 @@ def _lines(path: Path, compression: str) -> Iterator[IO[str]]:
             with path.open(**options) as text:
                 yield text
     except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"{path.name} cannot be read to its end: {error}.") from None
+        raise UserError(f"{path.name} cannot be read to its end ({_first_line(error)}). {_AGAIN}") from None
 
 
 def _csv_rows(path: Path, compression: str, delimiter: str) -> tuple[list[str], Iterator[dict[str, Any]]]:
@@ -260,7 +268,9 @@ def _csv_rows(path: Path, compression: str, delimiter: str) -> tuple[list[str], 
             try:
                 yield from reader
             except csv.Error as error:
-                raise UserError(f"{path.name}, line {reader.line_num}: {error}.") from None
+                raise UserError(
+                    f"{path.name}, line {reader.line_num}: {error}. Mend the line, or write the file again."
+                ) from None
 
     return names, rows()
 
@@ -290,5 +300,5 @@ def _json_rows(path: Path, compression: str) -> tuple[list[str], Iterator[dict[s
     for _, row in zip(range(_PEEKED_ROWS), rows(), strict=False):
         names.update(dict.fromkeys(row))
     if not names:
-        raise UserError(f"{path.name} is empty.")
+        raise UserError(f"{path.name} is empty; each line must be a document as a JSON object.")
     return list(names), rows()

@@ -127,7 +127,7 @@ class Harvest:
         except NoRecordsMatch:
             if not state.n_pages:
                 raise UserError(
-                    f"{self.options.base_url} has no records for {_shown(state.query)}."
+                    f"{self.options.base_url} has no records for {_shown(state.query)}; check category, set and dates."
                 ) from None
             state.done = True
             self._write_state()
@@ -137,7 +137,8 @@ class Harvest:
             return
         except OAIPMHException as error:
             raise UserError(
-                f"{self.options.base_url} refused {_shown(query)}: {type(error).__name__}, {error}."
+                f"{self.options.base_url} refused {_shown(query)}: {type(error).__name__}, {error}. Check "
+                "category, set and dates."
             ) from None
         records = [self._parse(element) for element in root.iterfind(f".//{OAI}record")]
         token = root.find(f".//{OAI}resumptionToken")
@@ -157,7 +158,9 @@ class Harvest:
         """A token expires after a day or so. Records that came in order of change go on from the last one."""
         state = self._state
         if not state.token:
-            raise UserError(f"{self.options.base_url} refuses its own first page: bad resumption token.")
+            raise UserError(
+                f"{self.options.base_url} refuses its own first page (bad resumption token); start again later."
+            )
         state.token = ""
         state.n_expired += 1
         if state.n_expired > _MAX_EXPIRED:

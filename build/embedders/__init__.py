@@ -1,5 +1,6 @@
 """Embedding models: text in, unit vectors out."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,13 @@ def make_embedder(spec: dict[str, Any]) -> Embedder:
         raise UserError(f"The {kind} embedder has no {', '.join(unknown)}; it has {', '.join(known)}.")
     try:
         return make(options)
-    except TypeError as error:  # an option that must be there is not
-        raise UserError(f"The {kind} embedder cannot be made: {error}.") from None
+    except TypeError as error:  # an option that must be there is not, or of another type
+        reason = re.sub(r"^\w+\.__init__\(\) ", "it is ", str(error)).replace(
+            " required positional argument", " option"
+        )
+        raise UserError(
+            f"The {kind} embedder cannot be made: {reason}. Mend the profile's [embedder]."
+        ) from None
 
 
 # Each module is imported when it is wanted: a build with MiniLM never loads openai, and the other way round.

@@ -205,7 +205,9 @@ class OpenAIEmbedder(BatchEmbedder):
         if isinstance(error, openai.APIConnectionError):
             return UserError(f"{where} cannot be reached; check base_url and the network. {kept}")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return UserError(f"{where} refuses the key in {self.key_env} for {self.model}.")
+            return UserError(
+                f"{where} refuses the key in {self.key_env} for {self.model}. Check the key. {kept}"
+            )
         if isinstance(error, openai.RateLimitError) and is_spent(error.response.text):
             return UserError(f"The quota of the key in {self.key_env} is spent. {kept}")
         if isinstance(error, openai.APIStatusError):

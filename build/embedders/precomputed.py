@@ -63,7 +63,7 @@ class PrecomputedEmbedder:
             return int(self._matrix.shape[1])
         for _, vectors in self._parquet_blocks(1):
             return int(vectors.shape[1])
-        raise UserError(f"{self.path} has no rows.")
+        raise UserError(f"{self.path} has no rows; name the file that holds a vector for each document.")
 
     @property
     def can_embed_texts(self) -> bool:
@@ -108,7 +108,9 @@ class PrecomputedEmbedder:
                 where = np.array([place.get(doc_id, -1) for doc_id in ids], np.int64)
                 vectors, rows = vectors[where >= 0], where[where >= 0]
                 if filled[rows].any() or len(np.unique(rows)) < len(rows):
-                    raise UserError(f"{self.path} names a document twice in column {self._id_column}.")
+                    raise UserError(
+                        f"{self.path} names a document twice in column {self._id_column}; keep one row of each."
+                    )
             out[rows] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
             filled[rows] = True
             if progress:
@@ -118,7 +120,7 @@ class PrecomputedEmbedder:
             first = doc_ids[int(np.argmin(filled))]
             raise UserError(
                 f"{self.path} lacks vectors for {lacking:,} of {n_documents:,} documents, "
-                f"the first of them {first!r}."
+                f"the first of them {first!r}. Add them to the file, or leave these documents out."
             )
         return out
 
@@ -135,12 +137,12 @@ class PrecomputedEmbedder:
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
             raise UserError(
-                f"{self.path}, row {rows[bad][0]:,}: the vector holds a number that is not finite."
+                f"{self.path}, row {rows[bad][0]:,}: the vector holds a number that is not finite; embed it again."
             )
         bad = ~vectors.any(axis=1)
         if bad.any():
             raise UserError(
-                f"{self.path}, row {rows[bad][0]:,}: the vector is all zeros and has no direction."
+                f"{self.path}, row {rows[bad][0]:,}: the vector is all zeros and has no direction; embed it again."
             )
 
     @cached_property
@@ -152,7 +154,9 @@ class PrecomputedEmbedder:
         try:
             matrix = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
-            raise UserError(f"{self.path} is not a readable .npy file ({error}).") from None
+            raise UserError(
+                f"{self.path} is not a readable .npy file ({error}). Write it again with numpy.save."
+            ) from None
         if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
             found = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "an archive"
             raise UserError(f"{self.path} must hold numbers of shape (documents, width); it holds {found}.")
@@ -165,14 +169,17 @@ class PrecomputedEmbedder:
             columns = pq.read_schema(self.path)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{self.path} is neither .npy nor a readable Parquet file ({reason}).") from None
+            raise UserError(
+                f"{self.path} is neither .npy nor a readable Parquet file ({reason}). Write it again."
+            ) from None
         for name in (wanted, self._id_column):
             if name is not None and name not in columns.names:
                 raise UserError(f"{self.path} has no column {name!r}; it has {', '.join(columns.names)}.")
         fit = [field.name for field in columns if _is_vector(field.type)]
         if wanted is not None and wanted not in fit:
             raise UserError(
-                f"{self.path}, column {wanted!r}: {columns.field(wanted).type}, not a list of numbers."
+                f"{self.path}, column {wanted!r}: {columns.field(wanted).type}, not a list of numbers. "
+                "Name another as `column`."
             )
         if wanted is None and len(fit) != 1:
             raise UserError(

@@ -1,13 +1,11 @@
 """The profile's [labeller] table: who labels, who predicts, and at what cost."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from build.config import BuildConfig
 from build.llm.endpoint import ServerConfig
 from build.money import checked_budget
+from build.profile_table import checked_table
 from sae.errors import UserError
 
 LOCAL, OPENAI = "local", "openai"
@@ -69,28 +67,12 @@ class LabellerConfig:
 
 def read_labeller(config: BuildConfig) -> LabellerConfig:
     """The [labeller] table of a profile. Raises UserError for unknown or impossible options."""
-    table: dict[str, Any] = dict(config.labeller)
-    own = {f.name for f in fields(LabellerConfig)} - {"server"}
-    of_server = {f.name for f in fields(ServerConfig)}
-    if unknown := sorted(set(table) - own - of_server):
-        known = ", ".join(sorted(own | of_server))
-        raise UserError(f"[labeller] has no {', '.join(unknown)}; it has {known}.")
-    try:
-        if "pairs" in table:
-            table["pairs"] = tuple((str(first), str(second)) for first, second in table["pairs"])
-        asked = {name: table.pop(name) for name in of_server if name in table}
-        server = TypeAdapter(ServerConfig).validate_python(asked)
-        return replace(TypeAdapter(LabellerConfig).validate_python(table), server=server)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = first["loc"][0] if first["loc"] else "table"
-        raise UserError(
-            f"The profile's [labeller] {name} is {first['input']!r}; {first['msg'].lower()}."
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"The profile's [labeller] table is wrong: {error}. Pairs are lists of two names."
-        ) from None
+    table, where = dict(config.labeller), "The profile's [labeller]"
+    of_server = [f.name for f in fields(ServerConfig)]
+    asked = {name: table.pop(name) for name in of_server if name in table}
+    known = [f.name for f in fields(LabellerConfig) if f.name != "server"]
+    options = checked_table(LabellerConfig, table, where, [*known, *of_server])
+    return replace(options, server=checked_table(ServerConfig, asked, where))
 
 
 def label_settings(config: BuildConfig) -> object:

@@ -15,6 +15,7 @@ MAX_BYTES = 64 << 10
 MAX_ENTRIES = 64
 _LONGEST_NAME, _LONGEST_QUERY = 200, 4000
 _LARGEST = 1e6
+_CHOOSE = "Choose one that “Save as a file” wrote."
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,15 @@ def write_steering(steering: SavedSteering) -> str:
 def read_steering(content: bytes) -> SavedSteering:
     """A saved steering from the bytes of its file. Raises UserError with one sentence about what is wrong."""
     if len(content) > MAX_BYTES:
-        raise UserError(f"This file has {len(content):,} bytes; a saved steering has at most {MAX_BYTES:,}.")
+        raise UserError(
+            f"This file has {len(content):,} bytes; a saved steering has at most {MAX_BYTES:,}. {_CHOOSE}"
+        )
     try:
         found = json.loads(content.decode("utf-8"), parse_constant=_refuse, parse_int=_integer)
     except (UnicodeDecodeError, ValueError, RecursionError):
-        raise UserError("This file is not a saved steering: it is not sound JSON.") from None
+        raise UserError(f"This file is not a saved steering: it is not sound JSON. {_CHOOSE}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise UserError(f"This file is not a saved steering: it does not say “{FORMAT}”.")
+        raise UserError(f"This file is not a saved steering: it does not say “{FORMAT}”. {_CHOOSE}")
     try:
         features = _list(found, "features")
         changes = {_id(f["feature"]): _number(f["change"]) for f in features}

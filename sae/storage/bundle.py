@@ -53,7 +53,7 @@ def unpack(bundle: Path, progress: Progress | None = None) -> Path:
     try:
         found = bundle.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise StoreError(f"{bundle} is not a regular file.")
+            raise StoreError(f"{bundle} is not a regular file. Name one that `make bundle` wrote.")
         with _lock, bundle.open("rb") as file:
             _check_directory(file, found.st_size)
             with zipfile.ZipFile(file) as archive:

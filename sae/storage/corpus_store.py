@@ -71,7 +71,7 @@ class Corpus:
 
     def documents(self, rows: Sequence[int] | np.ndarray, columns: list[str] | None = None) -> pa.Table:
         """The documents at the given rows, in that order; only the row groups that hold them are read."""
-        return take_rows(self._documents, rows, columns)
+        return take_rows(self._documents, rows, columns, self.path / schema.DOCUMENTS)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One whole column of the documents, such as ``title``."""
@@ -96,8 +96,11 @@ class Corpus:
         return read_table(self.table(schema.QUARANTINE), schema.QUARANTINE_COLUMNS)
 
 
-def take_rows(file: pq.ParquetFile, rows: Sequence[int] | np.ndarray, columns: list[str] | None) -> pa.Table:
-    """Rows of a Parquet file in the order asked for, reading only the row groups that hold them."""
+def take_rows(
+    file: pq.ParquetFile, rows: Sequence[int] | np.ndarray, columns: list[str] | None, name: Path | str
+) -> pa.Table:
+    """Rows of a Parquet file, called ``name`` in errors, in the order asked for, reading only the row groups that hold
+    them."""
     wanted = np.asarray(rows, dtype=np.int64)
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -106,7 +109,7 @@ def take_rows(file: pq.ParquetFile, rows: Sequence[int] | np.ndarray, columns: l
         table = file.read_row_groups(groups.tolist(), columns=columns, use_threads=False)
         check_values(table)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise StoreError(f"The documents cannot be read ({error}). Run `make verify`.") from None
+        raise StoreError(f"{name} cannot be read ({shortened(error)}). Run `make verify`.") from None
     # Where each wanted row stands in the concatenation of the groups read.
     before = np.concatenate([[0], np.cumsum([sizes[g] for g in groups])])
     position = np.searchsorted(groups, np.searchsorted(starts, wanted, side="right") - 1)

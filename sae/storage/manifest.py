@@ -20,6 +20,7 @@ class StoreError(UserError):
     """The store cannot be opened or trusted; the message says why and what mends it."""
 
 
+_NO_BUILD = "this is not a Sextant build. Run `make artifacts` to build one, or open another store."
 CHECKSUM = "checksum"  # of the manifest, in the manifest: pages show numbers that stand nowhere else
 
 
@@ -75,16 +76,18 @@ def read_manifest(build: Path) -> Manifest:
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
-            raise StoreError(f"{path} is not a regular file; this is not a Sextant build.")
+            raise StoreError(f"{path} is {_kind(found.st_mode)}, not a file; {_NO_BUILD}")
         if found.st_size > limits.MANIFEST_BYTES:
-            raise StoreError(f"{path} is larger than any real manifest; this is not a Sextant build.")
+            raise StoreError(f"{path} has {found.st_size:,} bytes, more than any real manifest; {_NO_BUILD}")
         data = path.read_bytes()
     except FileNotFoundError:
         raise StoreError(
             f"The build in {build} was never finished: it has no {MANIFEST}. Run `make artifacts` to finish it."
         ) from None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({_short(error)}).") from None
+        raise StoreError(
+            f"{path} cannot be read ({shortened(error)}). Mend that, or open another store."
+        ) from None
     return parse_manifest(data, str(build))
 
 
@@ -197,4 +200,17 @@ def shortened(error: BaseException) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {shortened(error)}"
+    if isinstance(error, KeyError):
+        return f"it lacks {shortened(error)}"
+    return shortened(error) if type(error) is ValueError else f"{type(error).__name__}: {shortened(error)}"
+
+
+def _kind(mode: int) -> str:
+    """What something is that is no regular file."""
+    kinds = {
+        stat.S_ISLNK: "a link",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a pipe",
+        stat.S_ISSOCK: "a socket",
+    }
+    return next((name for is_one, name in kinds.items() if is_one(mode)), "a device")

@@ -58,7 +58,7 @@ def _begin(source: Source, digest: str | None) -> Fetch:
     if digest not in (None, found):
         raise StoreError(
             f"{source.address} has the manifest {found[:16]}…, not {str(digest)[:16]}… as its address says. "
-            "It was changed, or is another store."
+            "It was changed, or is another store: ask whoever gave you the checksum."
         )
     return Fetch(source.address, source, base, raw)
 
@@ -146,7 +146,7 @@ def _bundle(source: Source, digest: str | None) -> Fetch:
     if digest not in (None, found, hashlib.sha256(raw).hexdigest()):
         raise StoreError(
             f"{source.address} has the sha256 {found[:16]}…, not {str(digest)[:16]}… as its address says. "
-            "It was changed, or is another store."
+            "It was changed, or is another store: ask whoever gave you the checksum."
         )
     return Fetch(source.address, source, str(build), raw)
 

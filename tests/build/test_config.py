@@ -1,9 +1,12 @@
 """Profiles: all of them load, and a mistake in one is told in a sentence that names it."""
 
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from build.__main__ import app
 from build.config import SAEPlan, load_profile, profile_names, with_files
 from sae.errors import UserError
 
@@ -97,3 +100,23 @@ def test_a_folder_is_no_profile(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(UserError, match="cannot be read"):
         load_profile(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (
+            "[families]\nmax_densit = 1",
+            r"\[families\]: unknown max_densit; known are at_least, .*max_density",
+        ),
+        ("[splitting]\nnovel_cosine = 'a'", r"\[splitting\]: novel_cosine is 'a'; .*number"),
+        ("[labeller]\npairs = ['a']", r"\[labeller\]: pairs.0 is 'a'; input should be a valid list"),
+        ("[evaluation]\nquery = 3", r"\[evaluation\]: unknown query; known are .*queries"),
+        ("[embedder]\nkind = 'precomputed'", r"it is missing 1 option: 'path'\. Mend"),
+    ],
+)
+def test_mistakes_in_any_table_are_named_before_the_first_job(tmp_path: Path, table: str, told: str) -> None:
+    path = write(tmp_path, f"{MINIMAL}\n{table}\n[training]\nsteps = 9\n")
+    found = CliRunner().invoke(app, ["--profile", str(path), "--out", str(tmp_path), "--dry-run"])
+    assert found.exit_code == 1
+    assert re.search(told, " ".join(found.output.split())), found.output

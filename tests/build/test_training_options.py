@@ -19,7 +19,7 @@ def test_every_profile_trains(name: str) -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (TRAINING + "learning_rat = 1.0\n" + TUNING, "unknown 'learning_rat'"),
+        (TRAINING + "learning_rat = 1.0\n" + TUNING, "unknown learning_rat; known are"),
         (TUNING, "steps is missing"),
         ("[training]\nsteps = 0\n" + TUNING, "steps"),
         ("[training]\nsteps = 'x'\n" + TUNING, "steps is 'x'"),

@@ -1,6 +1,7 @@
 """Hostile stores are refused with one sentence; nothing outside them is read; memory stays small."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from tests.sae import hostile, hostile_arrays, hostile_tables
 ROOT = Path(__file__).parent.parent.parent
 CASES = [hostile, hostile_arrays, hostile_tables]  # each adds its changes to hostile.CHANGES
 PEAK_MB = 600  # of a process that has read every hostile store, imports included
+NEXT_STEP = re.compile(
+    "[Rr]un `make (verify|artifacts)`|Ask whoever made it|copy the build there|Update Sextant|Search by example"
+)
 SLOWEST = 10.0  # seconds of the processor's time
 
 
@@ -48,6 +52,7 @@ def test_refused_with_a_sentence(outcomes: dict[str, dict[str, Any]], name: str)
     assert found["kind"] == "refused", found
     assert "\n" not in found["said"]
     assert len(found["said"]) < 700
+    assert NEXT_STEP.search(found["said"]), found["said"]
     assert found["foreign"] == []
     assert found["seconds"] < SLOWEST
 

@@ -94,7 +94,7 @@ def test_a_missing_column_lists_those_that_are_there(tmp_path: Path) -> None:
     ):
         list(read_file(path, Columns(text="body")))
     (tmp_path / "a.csv").write_text("number,value\n1,2\n")
-    with pytest.raises(UserError, match="looks like a text; name one of number, value"):
+    with pytest.raises(UserError, match="looks like a text; its columns are number, value"):
         list(read_file(tmp_path / "a.csv"))
     with pytest.raises(UserError, match="filtered by the category"):
         list(read_file(path, Columns(categories=""), category="cs.LG"))

@@ -73,5 +73,5 @@ def test_what_would_stop_a_build_is_told_first(monkeypatch: pytest.MonkeyPatch) 
     ):
         with pytest.raises(UserError, match=next(iter(wrong))):
             check_labeller(profile(kind="openai", **wrong), STAGES)
-    with pytest.raises(UserError, match="no modell"):
+    with pytest.raises(UserError, match="unknown modell"):
         check_labeller(profile(modell="x"), set())
