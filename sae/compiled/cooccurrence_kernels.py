@@ -2,9 +2,12 @@
 
 Entries by feature name their places among those by document, and a feature's places lie far apart in memory: what
 a core waits for is not arithmetic but those rows, so they are asked for before they are needed.
-"""
 
-import math
+What was counted waits in slots, squares of TILE rows and columns, cut into cells of HEIGHT rows and WIDTH columns.
+``values`` (slots, rows of cells, HEIGHT · TILE) holds what is above 0 cell after cell, each row by row; ``codes`` of
+the same shape where in the cell (row · WIDTH + column); ``ends`` (slots, rows of cells, columns of cells + 1) where
+each cell ends, after a first 0.
+"""
 
 import numpy as np
 
@@ -13,66 +16,59 @@ from sae.compiled.prefetch import prefetch
 
 AHEAD = 8
 """Entries of a feature between asking for a document's row and reading it."""
+SHIFT = 5
+HEIGHT, WIDTH, TILE = 8, 1 << SHIFT, 512
+"""HEIGHT · WIDTH is the most that a byte tells apart."""
 
 
 @compiled
-def by_feature(
-    document_offsets: np.ndarray,
-    features: np.ndarray,
-    acts: np.ndarray,
-    next_of: np.ndarray,
-    documents: np.ndarray,
-    own_acts: np.ndarray,
-) -> None:
-    """Counting sort of the entries by feature; ``next_of`` starts as each feature's first place."""
-    for document in range(len(document_offsets) - 1):
-        for at in range(document_offsets[document], document_offsets[document + 1]):
-            place = next_of[features[at]]
-            next_of[features[at]] = place + 1
-            documents[place] = document
-            own_acts[place] = acts[at]
-
-
-@compiled
-def scale(feature_offsets: np.ndarray, own_acts: np.ndarray) -> None:
-    """Divide each feature's activations by their length."""
-    for feature in range(len(feature_offsets) - 1):
-        own = own_acts[feature_offsets[feature] : feature_offsets[feature + 1]]
-        squares = 0.0
-        for entry in range(len(own)):
-            squares += np.float64(own[entry]) * np.float64(own[entry])
-        shrink = np.float32(1.0 / max(math.sqrt(squares), 1e-30))
-        for entry in range(len(own)):
-            own[entry] *= shrink
-
-
-@compiled
-def by_document(
+def tally(
     first: int,
     last: int,
     document_offsets: np.ndarray,
-    feature_offsets: np.ndarray,
-    documents: np.ndarray,
-    own_acts: np.ndarray,
+    features: np.ndarray,
+    acts: np.ndarray,
+    counts: np.ndarray,
+    squares: np.ndarray,
+) -> None:
+    """Add how often each feature is active in documents ``first`` … ``last`` − 1, and its squared activations."""
+    for at in range(document_offsets[first], document_offsets[last]):
+        counts[features[at]] += 1
+        squares[features[at]] += np.float64(acts[at]) * np.float64(acts[at])
+
+
+@compiled
+def sort_documents(
+    first: int,
+    last: int,
+    document_offsets: np.ndarray,
+    unsorted: np.ndarray,
+    unscaled: np.ndarray,
+    scales: np.ndarray,
+    next_of: np.ndarray,
     features: np.ndarray,
     acts: np.ndarray,
     places: np.ndarray,
     after: np.ndarray,
 ) -> None:
-    """The sort back, for documents ``first`` … ``last`` − 1: feature by feature, so that a document's come in order."""
-    next_of = document_offsets[first:last].copy()
-    for feature in range(len(feature_offsets) - 1):
-        start, stop = feature_offsets[feature], feature_offsets[feature + 1]
-        entry = start + np.searchsorted(documents[start:stop], first)
-        while entry < stop and documents[entry] < last:
-            document = documents[entry]
-            place = next_of[document - first]
-            next_of[document - first] = place + 1
-            features[place] = feature
-            acts[place] = own_acts[entry]
-            places[entry] = place
-            after[entry] = document_offsets[document + 1] - place - 1
-            entry += 1
+    """Documents ``first`` … ``last`` − 1 by feature, and each feature's places; ``next_of`` begins as its first.
+
+    An entry's rank is the number of those before it: k² comparisons, sixteen at once, and no branch.
+    """
+    for document in range(first, last):
+        start, stop = document_offsets[document], document_offsets[document + 1]
+        for at in range(start, stop):
+            own, rank = unsorted[at], 0
+            for other in range(start, at):
+                rank += unsorted[other] <= own
+            for other in range(at + 1, stop):
+                rank += unsorted[other] < own
+            features[start + rank] = own
+            acts[start + rank] = unscaled[at] * scales[own]
+            entry = next_of[own]
+            next_of[own] = entry + 1
+            places[entry] = start + rank
+            after[entry] = stop - start - rank - 1
 
 
 @compiled
@@ -108,34 +104,120 @@ def count_rows(
 
 
 @compiled
-def transpose(tile: np.ndarray, first: int, into: np.ndarray) -> None:
-    """``into`` = rows ``first`` … of the transposed tile."""
-    for j in range(tile.shape[0]):
-        for i in range(into.shape[0]):
-            into[i, j] = tile[j, first + i]
+def pack(
+    first: int,
+    last: int,
+    start: int,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    values: np.ndarray,
+    codes: np.ndarray,
+    ends: np.ndarray,
+    lengths: np.ndarray,
+) -> None:
+    """``rows`` of ``first`` … ``last`` − 1, at most HEIGHT, into their cells; ``rows`` are 0 afterwards.
+
+    ``slots``: that of each block of columns. ``lengths[i]`` becomes what is above 0 in row i.
+    """
+    cell_row, size = first % TILE // HEIGHT, 0
+    lengths[first:last] = 0
+    for column in range(0, rows.shape[1], WIDTH):
+        slot, cell_column = slots[(start + column) // TILE], (start + column) % TILE // WIDTH
+        if column == 0 or cell_column == 0:
+            ends[slot, cell_row, : cell_column + 1] = size = 0
+        cell_values, cell_codes = values[slot, cell_row], codes[slot, cell_row]
+        for i in range(last - first):
+            row, before = rows[i, column : column + WIDTH], size
+            for j in range(WIDTH):  # no branch: what is 0 is written over by the next
+                cell_values[size] = row[j]
+                cell_codes[size] = i * WIDTH + j
+                size += row[j] > 0.0
+            row[:] = 0.0
+            lengths[first + i] += size - before
+        ends[slot, cell_row, cell_column + 1] = size
 
 
 @compiled
-def mirror(tile: np.ndarray, first: int, into: np.ndarray) -> None:
-    """``into`` = rows ``first`` … of a square tile, of which only what is above the diagonal is read."""
-    for i in range(into.shape[0]):
-        row = first + i
-        for j in range(row):
-            into[i, j] = tile[j, row]
-        into[i, row] = 0.0
-        for j in range(row + 1, tile.shape[1]):
-            into[i, j] = tile[row, j]
+def _ask(
+    slot: int, cell_row: int, cell_column: int, values: np.ndarray, codes: np.ndarray, ends: np.ndarray
+) -> None:
+    """Ask for a cell that will be read."""
+    place = (slot * values.shape[1] + cell_row) * values.shape[2]
+    start, stop = ends[slot, cell_row, cell_column], ends[slot, cell_row, cell_column + 1]
+    for line in range(start, stop, 8):
+        prefetch(values, place + line)
+    for line in range(start, stop, 64):
+        prefetch(codes, place + line)
 
 
 @compiled
-def split(rows: np.ndarray, features: np.ndarray, counts: np.ndarray, similarities: np.ndarray) -> None:
-    """Write column, count and cosine of what is above 0, row by row."""
-    entry = 0
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            if rows[i, j] > 0.0:
-                count = np.int32(rows[i, j] * 0.5)
-                features[entry] = j
-                counts[entry] = count
-                similarities[entry] = rows[i, j] - 2.0 * count
-                entry += 1
+def add_lengths(
+    first: int, last: int, slots: np.ndarray, codes: np.ndarray, ends: np.ndarray, lengths: np.ndarray
+) -> None:
+    """Add to ``lengths`` of features ``first`` … ``last`` − 1, at most WIDTH, how many before them they meet.
+
+    ``slots``: those above and on the diagonal, from the top.
+    """
+    column = first % TILE // WIDTH
+    for tile in range(len(slots)):
+        n_cells = TILE // HEIGHT if tile < len(slots) - 1 else (last - 1) % TILE // HEIGHT + 1
+        for cell_row in range(n_cells):
+            cell_codes, own = codes[slots[tile], cell_row], ends[slots[tile], cell_row]
+            for entry in range(own[column], own[column + 1]):
+                lengths[first + (np.int64(cell_codes[entry]) & (WIDTH - 1))] += 1
+
+
+@compiled
+def write_rows(
+    first: int,
+    last: int,
+    n_latents: int,
+    above: np.ndarray,
+    later: np.ndarray,
+    values: np.ndarray,
+    codes: np.ndarray,
+    ends: np.ndarray,
+    next_of: np.ndarray,
+    features: np.ndarray,
+    counts: np.ndarray,
+    similarities: np.ndarray,
+) -> None:
+    """Rows ``first`` … ``last`` − 1, at most WIDTH, whole: column, count and cosine; row i from ``next_of[i − first]``.
+
+    ``above``: slots above and on the diagonal, from the top; ``later``: those from the diagonal to the right.
+    """
+    cell_column = first % TILE // WIDTH
+    for tile in range(len(above)):
+        slot = above[tile]
+        n_cells = TILE // HEIGHT if tile < len(above) - 1 else (last - 1) % TILE // HEIGHT + 1
+        for cell_row in range(n_cells):
+            if cell_row + 2 < n_cells:
+                _ask(slot, cell_row + 2, cell_column, values, codes, ends)
+            row, own = tile * TILE + cell_row * HEIGHT, ends[slot, cell_row]
+            for entry in range(own[cell_column], own[cell_column + 1]):
+                code, both = np.int64(codes[slot, cell_row, entry]), values[slot, cell_row, entry]
+                own_row = code & (WIDTH - 1)
+                place = next_of[own_row]
+                next_of[own_row] = place + 1
+                count = np.int32(both * 0.5)
+                features[place] = row + (code >> SHIFT)
+                counts[place] = count
+                similarities[place] = both - 2.0 * count
+    for column in range(first, n_latents, WIDTH):
+        slot, cell_column = later[column // TILE - first // TILE], column % TILE // WIDTH
+        for row in range(first, last, HEIGHT):
+            cell_row = row % TILE // HEIGHT
+            cell, cell_codes, own = values[slot, cell_row], codes[slot, cell_row], ends[slot, cell_row]
+            entry, stop = own[cell_column], own[cell_column + 1]
+            while entry < stop:
+                i = np.int64(cell_codes[entry]) >> SHIFT
+                place = next_of[row - first + i]
+                while entry < stop and (np.int64(cell_codes[entry]) >> SHIFT) == i:
+                    both = cell[entry]
+                    count = np.int32(both * 0.5)
+                    features[place] = column + (np.int64(cell_codes[entry]) & (WIDTH - 1))
+                    counts[place] = count
+                    similarities[place] = both - 2.0 * count
+                    place += 1
+                    entry += 1
+                next_of[row - first + i] = place

@@ -13,14 +13,14 @@ import scipy.sparse as sp
 from sae.compiled import cooccurrence_kernels as kernels
 from sae.compiled.crew import share
 
-ROWS_OF_PIECE = 32
+ROWS_OF_PIECE = kernels.WIDTH
 """Features of one piece of work: few, since features are active in very different numbers of documents."""
-DOCUMENTS_OF_PIECE = 8192
-"""Documents sorted in one piece: their entries fit into a core's cache."""
+ROWS_OF_BLOCK = kernels.TILE
+"""Features counted, with all that come after them, before their rows are handed on."""
+DOCUMENTS_OF_PIECE, MOST_PIECES = 4096, 16
+"""Least documents sorted in one piece, and most pieces, each of which has a place for every feature."""
 MOST_IN_INT32 = 2**31 - 1
 """Entries whose places still fit into int32."""
-ROWS_OF_BLOCK = 512
-"""Features counted, with all that come after them, before their rows are handed on."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,18 @@ class Cooccurrence:
 def active_entries(top_acts: np.ndarray, top_indices: np.ndarray, n_latents: int) -> sp.csr_matrix:
     """Latents by document (n, k) as a sparse matrix float32 (n, n_latents) that holds active entries only."""
     active = top_acts > 0
-    offsets = np.concatenate([[0], np.cumsum(active.sum(axis=1))])
-    entries = (
-        top_acts[active].astype(np.float32, copy=False),
-        top_indices[active].astype(np.int32, copy=False),
-        offsets,
-    )
-    return sp.csr_matrix(entries, shape=(len(top_acts), n_latents))
+    offsets = np.zeros(len(top_acts) + 1, np.int64)
+    np.cumsum(np.count_nonzero(active, axis=1), out=offsets[1:])
+    acts, indices = np.empty(offsets[-1], np.float32), np.empty(offsets[-1], np.int32)
+    firsts = range(0, len(top_acts), DOCUMENTS_OF_PIECE)
+
+    def take(piece: int) -> None:
+        rows = slice(firsts[piece], min(firsts[piece] + DOCUMENTS_OF_PIECE, len(top_acts)))
+        into = slice(offsets[rows.start], offsets[rows.stop])
+        acts[into], indices[into] = top_acts[rows][active[rows]], top_indices[rows][active[rows]]
+
+    share(take, len(firsts))
+    return sp.csr_matrix((acts, indices, offsets), shape=(len(top_acts), n_latents))
 
 
 def cooccurrence(latents: sp.csr_matrix, threads: int | None = None) -> Cooccurrence:
@@ -67,29 +72,15 @@ def cooccurrence_rows(latents: sp.csr_matrix, threads: int | None = None) -> Ite
     """The same in parts of 32 rows, in order; ``latents`` are let go before they are counted.
 
     A pair is counted once, in the row of its lower feature: for each document of a feature the features that
-    come after it there, into an array that stays in a core's cache. Time grows with n_documents · k², not with
-    n_latents. Counted pairs wait in tiles of 512 × 512 until the rows of both features are handed on, at most a
-    quarter of all at once.
+    come after it there, into an array that stays in a core's cache. What is above 0 there waits in tiles of
+    512 × 512 until the rows of both features are handed on, at most a quarter of all at once. Time grows with
+    n_documents · k² and with the pairs that meet; of n_latents² only a search for what is above 0 in an array in
+    cache.
     """
-    n_latents = latents.shape[1]
-    tiles = _Tiles(_Entries(latents, threads))
+    tiles = _Tiles(_Entries(latents, threads), threads)
     del latents
-    for start in range(0, n_latents, ROWS_OF_BLOCK):
-        stop = min(start + ROWS_OF_BLOCK, n_latents)
-        firsts = range(start, stop, ROWS_OF_PIECE)
-        found: list[Cooccurrence | None] = [None] * len(firsts)
-
-        def count(number: int, firsts: range = firsts) -> None:
-            tiles.count(firsts[number])
-
-        def hand_on(number: int, firsts: range = firsts, found: list = found) -> None:
-            found[number] = _compressed(tiles.rows(firsts[number]))
-
-        tiles.open(start)
-        share(count, len(firsts), threads)
-        share(hand_on, len(firsts), threads)
-        tiles.close(start)
-        yield from (part for part in found if part)
+    for block in range(tiles.n_blocks):
+        yield from tiles.block(block)
 
 
 class _Entries:
@@ -103,94 +94,114 @@ class _Entries:
     def __init__(self, latents: sp.csr_matrix, threads: int | None) -> None:
         (n_documents, n_latents), m = latents.shape, latents.nnz
         small = np.uint16 if n_latents <= 2**16 else np.uint32
-        self.features, self.acts = np.empty(m, small), np.empty(m, np.float32)
+        offsets = latents.indptr.astype(np.int64)
+        length = max(DOCUMENTS_OF_PIECE, -(-n_documents // MOST_PIECES))
+        firsts = range(0, n_documents, length)
+        next_of = np.zeros((len(firsts), n_latents), np.int64)
+        squares = np.zeros(next_of.shape)
+
+        def tally(piece: int) -> None:
+            first = firsts[piece]
+            last = min(first + length, n_documents)
+            kernels.tally(first, last, offsets, latents.indices, latents.data, next_of[piece], squares[piece])
+
+        share(tally, len(firsts), threads)
         self.feature_offsets = np.zeros(n_latents + 1, np.int64)
-        np.cumsum(np.bincount(latents.indices, minlength=n_latents), out=self.feature_offsets[1:])
+        np.cumsum(next_of.sum(axis=0), out=self.feature_offsets[1:])
+        # From how often a feature is in each piece to where its entries of the piece begin.
+        next_of[:] = np.cumsum(next_of, axis=0) - next_of + self.feature_offsets[:-1]
+        scales = (1 / np.maximum(np.sqrt(squares.sum(axis=0)), 1e-30)).astype(np.float32)
+        self.features, self.acts = np.empty(m, small), np.empty(m, np.float32)
         self.places = np.empty(m, np.int32 if m <= MOST_IN_INT32 else np.int64)
         self.after = np.empty(m, small)
-        documents, own_acts = np.empty(m, np.int32), np.empty(m, np.float32)
-        next_of = self.feature_offsets[:-1].copy()
-        kernels.by_feature(latents.indptr, latents.indices, latents.data, next_of, documents, own_acts)
-        kernels.scale(self.feature_offsets, own_acts)
-        document_offsets = latents.indptr.astype(np.int64)
-        firsts = range(0, n_documents, DOCUMENTS_OF_PIECE)
 
-        def sort_back(number: int) -> None:
-            first = firsts[number]
-            last = min(first + DOCUMENTS_OF_PIECE, n_documents)
-            kernels.by_document(
-                first, last, document_offsets, self.feature_offsets, documents, own_acts,
-                self.features, self.acts, self.places, self.after,
+        def sort(piece: int) -> None:
+            first = firsts[piece]
+            kernels.sort_documents(
+                first, min(first + length, n_documents), offsets, latents.indices, latents.data, scales,
+                next_of[piece], self.features, self.acts, self.places, self.after,
             )  # fmt: skip
 
-        share(sort_back, len(firsts), threads)
+        share(sort, len(firsts), threads)
 
 
 class _Tiles:
-    """2 · count + cosine, float64, of features i < j: tile (I, J) has a row for each i of block I, a column for
-    each j of block J, blocks named by their first feature."""
+    """2 · count + cosine, float64, of features i < j where it is above 0: tile (I, J) holds features i of block I
+    with j of block J, as ``cooccurrence_kernels`` describes."""
 
-    def __init__(self, entries: _Entries) -> None:
-        self.entries = entries
+    def __init__(self, entries: _Entries, threads: int | None) -> None:
+        self.entries, self.threads = entries, threads
         self.n_latents = len(entries.feature_offsets) - 1
-        self.blocks = range(0, self.n_latents, ROWS_OF_BLOCK)
-        self.held: dict[tuple[int, int], np.ndarray] = {}
+        self.n_blocks = n_blocks = -(-self.n_latents // ROWS_OF_BLOCK)
         # Tiles are parts of one array, used again and again: many of them, made and let go in turn, would leave
         # holes that the process keeps, 200 MB at 9,216 features.
-        n_blocks = len(self.blocks)
         most = max(((n + 1) * (n_blocks - n) for n in range(n_blocks)), default=0)
-        self.room = np.empty((most, min(ROWS_OF_BLOCK, self.n_latents) ** 2))
-        self.place: dict[tuple[int, int], int] = {}
+        rows, columns = ROWS_OF_BLOCK // kernels.HEIGHT, ROWS_OF_BLOCK // kernels.WIDTH
+        self.values = np.empty((most, rows, kernels.HEIGHT * ROWS_OF_BLOCK))
+        self.codes = np.empty(self.values.shape, np.uint8)
+        self.ends = np.empty((most, rows, columns + 1), np.int32)
+        self.slots = np.zeros((n_blocks, n_blocks), np.int64)
         self.free = list(range(most))
+        self.lengths = np.zeros(self.n_latents, np.int64)
+        self.spare_rows: list[np.ndarray] = []
 
-    def open(self, block: int) -> None:
-        """Make room for a block's features and those that come after."""
-        height = min(ROWS_OF_BLOCK, self.n_latents - block)
-        for later in self.blocks[block // ROWS_OF_BLOCK :]:
-            width = min(ROWS_OF_BLOCK, self.n_latents - later)
-            place = self.place[block, later] = self.free.pop()
-            self.held[block, later] = self.room[place, : height * width].reshape(height, width)
+    def block(self, block: int) -> Iterator[Cooccurrence]:
+        """Count the rows of a block of features; hand them on whole, those of earlier blocks being counted."""
+        first, last = block * ROWS_OF_BLOCK, min((block + 1) * ROWS_OF_BLOCK, self.n_latents)
+        pieces = range(first, last, ROWS_OF_PIECE)
+        for later in range(block, self.n_blocks):
+            self.slots[block, later] = self.free.pop()
+        share(lambda piece: self._count(pieces[piece]), len(pieces), self.threads)
+        share(lambda piece: self._add_lengths(pieces[piece]), len(pieces), self.threads)
+        offsets = np.zeros(last - first + 1, np.int64)
+        np.cumsum(self.lengths[first:last], out=offsets[1:])
+        m = int(offsets[-1])
+        found = Cooccurrence(offsets, np.empty(m, np.int32), np.empty(m, np.int32), np.empty(m, np.float32))
+        share(lambda piece: self._write(pieces[piece], found), len(pieces), self.threads)
+        self.free += self.slots[: block + 1, block].tolist()
+        for start in range(0, last - first, ROWS_OF_PIECE):
+            own = offsets[start : start + ROWS_OF_PIECE + 1]
+            part = slice(own[0], own[-1])
+            yield Cooccurrence(
+                own - own[0], found.features[part], found.counts[part], found.similarities[part]
+            )
 
-    def count(self, first: int) -> None:
-        """Fill the rows of the piece of features that begins with ``first``."""
-        entries, block = self.entries, first - first % ROWS_OF_BLOCK
+    def _count(self, first: int) -> None:
+        """Fill the cells of a piece of rows."""
+        entries = self.entries
+        width = -(-(self.n_latents - first) // kernels.WIDTH) * kernels.WIDTH
+        # A new array costs its page faults each time.
+        room = self.spare_rows.pop() if self.spare_rows else np.zeros(0)
+        if len(room) < kernels.HEIGHT * width:
+            room = np.zeros(kernels.HEIGHT * width)
+        rows = room[: kernels.HEIGHT * width].reshape(kernels.HEIGHT, width)
+        for start in range(first, min(first + ROWS_OF_PIECE, self.n_latents), kernels.HEIGHT):
+            stop = min(start + kernels.HEIGHT, self.n_latents)
+            kernels.count_rows(
+                start, stop, first, entries.features, entries.acts, entries.feature_offsets,
+                entries.places, entries.after, rows,
+            )  # fmt: skip
+            kernels.pack(
+                start, stop, first, rows, self.slots[first // ROWS_OF_BLOCK], self.values, self.codes,
+                self.ends, self.lengths,
+            )  # fmt: skip
+        self.spare_rows.append(room)
+
+    def _sides(self, first: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The end of a piece of rows, and the slots above and to the right of it."""
+        block = first // ROWS_OF_BLOCK
         last = min(first + ROWS_OF_PIECE, self.n_latents)
-        rows = np.zeros((last - first, self.n_latents - block))
-        kernels.count_rows(
-            first, last, block, entries.features, entries.acts, entries.feature_offsets,
-            entries.places, entries.after, rows,
+        return last, self.slots[: block + 1, block].copy(), self.slots[block, block:]
+
+    def _add_lengths(self, first: int) -> None:
+        last, above, _ = self._sides(first)
+        kernels.add_lengths(first, last, above, self.codes, self.ends, self.lengths)
+
+    def _write(self, first: int, found: Cooccurrence) -> None:
+        last, above, later = self._sides(first)
+        row = first % ROWS_OF_BLOCK
+        next_of = found.offsets[row : row + last - first].copy()
+        kernels.write_rows(
+            first, last, self.n_latents, above, later, self.values, self.codes, self.ends, next_of,
+            found.features, found.counts, found.similarities,
         )  # fmt: skip
-        for later in self.blocks[block // ROWS_OF_BLOCK :]:
-            into = self.held[block, later][first - block : last - block]
-            into[:] = rows[:, later - block : later - block + ROWS_OF_BLOCK]
-
-    def rows(self, first: int) -> np.ndarray:
-        """Whole rows (rows, n_latents) of the piece that begins with ``first``, its own and all before it counted."""
-        block = first - first % ROWS_OF_BLOCK
-        rows = np.empty((min(ROWS_OF_PIECE, self.n_latents - first), self.n_latents))
-        for other in self.blocks:
-            into = rows[:, other : other + ROWS_OF_BLOCK]
-            if other < block:
-                kernels.transpose(self.held[other, block], first - block, into)
-            elif other == block:
-                kernels.mirror(self.held[block, block], first - block, into)
-            else:
-                into[:] = self.held[block, other][first - block : first - block + len(rows)]
-        return rows
-
-    def close(self, block: int) -> None:
-        """Let go of what only this block's rows needed."""
-        for other in self.blocks[: block // ROWS_OF_BLOCK + 1]:
-            del self.held[other, block]
-            self.free.append(self.place.pop((other, block)))
-
-
-def _compressed(rows: np.ndarray) -> Cooccurrence:
-    """What is above 0 in ``rows`` (rows, n_latents) of 2 · count + cosine."""
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.count_nonzero(rows, axis=1), out=offsets[1:])
-    m = int(offsets[-1])
-    features, counts = np.empty(m, np.int32), np.empty(m, np.int32)
-    similarities = np.empty(m, np.float32)
-    kernels.split(rows, features, counts, similarities)
-    return Cooccurrence(offsets, features, counts, similarities)

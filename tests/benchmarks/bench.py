@@ -1,4 +1,4 @@
-"""`make bench`: speed on this machine as ratios, into docs/benchmarks.md with a chart. Five minutes on two cores.
+"""`make bench`: speed on this machine as ratios, into docs/benchmarks.md with a chart. Three minutes on two cores.
 
     python tests/benchmarks/bench.py [--out docs]
 
@@ -22,15 +22,13 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 import cooccurrence_speed  # noqa: E402
 import training_step  # noqa: E402
 from bench_page import Row, machine, write_page  # noqa: E402
+from growth import growth, weights_of  # noqa: E402
 from papers_run import held_megabytes  # noqa: E402
 
 from sae.compiled.fast_encode import FastEncoder  # noqa: E402
 from sae.compiled.selector import has_bfloat16_units  # noqa: E402
 from sae.config import SAEConfig, TrainConfig  # noqa: E402
-from sae.encode import Weights  # noqa: E402
 from sae.train import train  # noqa: E402
-from sae.training.data import standardise  # noqa: E402
-from sae.training.initialise import initial_parameters  # noqa: E402
 
 LARGE = SAEConfig(1536, 9216, 64)
 
@@ -78,13 +76,6 @@ def step_rows() -> list[Row]:
     return rows
 
 
-def weights_of(config: SAEConfig, x: np.ndarray) -> Weights:
-    rows = np.arange(len(x))
-    standard = standardise(x, rows, rows[:0])
-    start = initial_parameters(config, x, rows, standard, 0)
-    return Weights(**vars(start), mean=standard.mean, scale=standard.scale, k=config.k)
-
-
 def median_seconds(calls: list[Callable[[], object]], rounds: int = 7) -> list[float]:
     """Median seconds of each call, taking turns; a pause lets PyTorch's threads stop spinning."""
     times: list[list[float]] = [[] for _ in calls]
@@ -130,38 +121,6 @@ def cooccurrence_rows() -> list[Row]:
         Row("C: dense product / ours (C and D)", shape, found["ratio"], 40.0, None, "≥"),
         Row("C: peak memory above the latents, MB", shape, found["mb_above_base"], 700, None, "≤"),
     ]
-
-
-def growth() -> list[tuple[str, str, list[float]]]:
-    """(what, what doubles, milliseconds at 1, 2 and 4 times) of step, encode and co-occurrence."""
-    table = []
-    for what, shapes in {
-        "latents": [(768, n, 32, 1024) for n in (2304, 4608, 9216)],
-        "k": [(768, 4608, k, 1024) for k in (16, 32, 64)],
-        "documents": [(768, 4608, 32, n) for n in (512, 1024, 2048)],
-    }.items():
-        steps, encoders = [], []
-        for d_in, n_latents, k, n in shapes:
-            config, x = SAEConfig(d_in, n_latents, k), training_step.clustered(2048, d_in)[:n]
-            weights = weights_of(config, x)
-            standard = standardise(x, np.arange(n), np.arange(0))
-            start = initial_parameters(config, x, np.arange(n), standard, 0)
-            stepper = training_step.FastStepper(
-                config, TrainConfig(1), standard, start, 2**40, threads=torch.get_num_threads()
-            )
-            steps.append(lambda stepper=stepper, x=x: stepper.step(x, None, 1e-4))
-            encoder = FastEncoder(weights)
-            encoders.append(lambda encoder=encoder, x=x: encoder(x))
-        table.append(("step", what, [1e3 * t for t in median_seconds(steps, 9)]))
-        table.append(("encode", what, [1e3 * t for t in median_seconds(encoders, 9)]))
-        counts = {
-            "latents": [(40_000, n, 32) for n in (2304, 4608, 9216)],
-            "k": [(40_000, 4608, k) for k in (16, 32, 64)],
-            "documents": [(n, 4608, 32) for n in (20_000, 40_000, 80_000)],
-        }[what]
-        seconds = [cooccurrence_speed.measure(*shape, dense=False)["seconds"] for shape in counts]
-        table.append(("co-occurrence", what, [1e3 * t for t in seconds]))
-    return table
 
 
 def main() -> None:

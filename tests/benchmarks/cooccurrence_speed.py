@@ -74,25 +74,31 @@ def dense_seconds(top_indices: np.ndarray, n_latents: int) -> float:
     return float(np.median(times)) * len(top_indices)
 
 
-def measure(n_documents: int, n_latents: int, k: int, dense: bool = True) -> dict[str, float]:
+def count(top_acts: np.ndarray, top_indices: np.ndarray, n_latents: int) -> tuple[int, int]:
+    """Entries of C and D, which pass by, and the sum of C; AssertionError where a pair was not counted."""
+    entries = pairs = 0
+    for part in cooccurrence_rows(active_entries(top_acts, top_indices, n_latents)):
+        entries += len(part.features)
+        pairs += int(part.counts.sum())
+    n_documents, k = top_indices.shape
+    if pairs != n_documents * k * (k - 1):
+        raise AssertionError(f"{pairs} pairs were counted, not {n_documents * k * (k - 1)}")
+    return entries, pairs
+
+
+def measure(n_documents: int, n_latents: int, k: int) -> dict[str, float]:
     top_acts, top_indices = latents(n_documents, n_latents, k)
-    list(cooccurrence_rows(active_entries(top_acts[:50], top_indices[:50], n_latents)))  # compiles
+    count(top_acts[:50], top_indices[:50], n_latents)  # compiles
     result = {}
     base = held_megabytes()
     with PeakMemory() as memory:
         started = time.perf_counter()
-        entries = pairs = 0
-        for part in cooccurrence_rows(active_entries(top_acts, top_indices, n_latents)):
-            entries += len(part.features)
-            pairs += int(part.counts.sum())
+        entries, _ = count(top_acts, top_indices, n_latents)
         result["seconds"] = time.perf_counter() - started
-    if pairs != n_documents * k * (k - 1):
-        raise AssertionError(f"{pairs} pairs were counted, not {n_documents * k * (k - 1)}")
     result["mb_above_base"] = memory.peak - base
     result["share_of_pairs"] = entries / n_latents**2
-    if dense:
-        result["dense_seconds"] = dense_seconds(top_indices, n_latents)
-        result["ratio"] = result["dense_seconds"] / result["seconds"]
+    result["dense_seconds"] = dense_seconds(top_indices, n_latents)
+    result["ratio"] = result["dense_seconds"] / result["seconds"]
     return result
 
 

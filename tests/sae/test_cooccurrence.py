@@ -39,11 +39,28 @@ def test_equals_the_dense_products(n_documents: int, n_latents: int, k: int, see
     assert_equals_the_dense_products(found, acts, indices, n_latents)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_several_blocks_and_more_active_features_than_a_row_in_cache(threads: int) -> None:
+@pytest.mark.parametrize("density", [0.05, 1.0])
+def test_several_blocks_are_the_same_on_any_number_of_threads(
+    density: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sae.structure.cooccurrence.DOCUMENTS_OF_PIECE", 7)
     n_latents = 2 * ROWS_OF_BLOCK + 45
     acts, indices = random_latents(np.random.default_rng(0), 300, n_latents, 90)
-    found = cooccurrence(active_entries(acts, indices, n_latents), threads)
+    acts[:100] = np.abs(acts[:100]) + np.float16(0.1)  # documents in which all k are active, and others
+    acts *= np.random.default_rng(1).random(acts.shape) < density
+    found = cooccurrence(active_entries(acts, indices, n_latents), 1)
+    assert_equals_the_dense_products(found, acts, indices, n_latents)
+    for name, array in vars(cooccurrence(active_entries(acts, indices, n_latents), 3)).items():
+        np.testing.assert_array_equal(array, getattr(found, name))
+
+
+def test_rows_without_a_zero_fill_their_cells() -> None:
+    n_latents = ROWS_OF_BLOCK + 3
+    acts = np.random.default_rng(0).random((3, n_latents)).astype(np.float16) + np.float16(0.1)
+    indices = np.tile(np.arange(n_latents, dtype=np.int32)[::-1], (3, 1))
+    found = cooccurrence(active_entries(acts, indices, n_latents))
+    assert (found.counts == 3).all()
+    assert len(found.counts) == n_latents * (n_latents - 1)
     assert_equals_the_dense_products(found, acts, indices, n_latents)
 
 
