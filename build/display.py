@@ -66,24 +66,27 @@ class Display:
 
 
 class _Lines:
-    """Progress as log lines: done, total, share, note and time left."""
+    """Progress as log lines: done, total, share, note and time left; the share alone where nothing is counted."""
 
     def __init__(self, name: str, unit: str) -> None:
         self.name, self.unit = name, unit
-        self.started = self.last = time.monotonic()
-        self.first: int | None = None
+        self.last = time.monotonic()
+        self.first: tuple[int, float] | None = None
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         if self.first is None:
-            self.first = done  # resumed work starts above zero and must not flatter the rate
+            self.first = done, now  # resumed work must not flatter the rate, nor a slow start belittle it
         if now - self.last < _SECONDS_BETWEEN_LINES or not total:
             return
         self.last = now
-        rate = (done - self.first) / (now - self.started)
+        began, then = self.first
+        rate = (done - began) / (now - then) if now > then else 0.0
         left = f", {duration((total - done) / rate)} left" if rate > 0 and done < total else ""
         note = f" · {note}" if note else ""
-        print(f"{self.name}: {done:,} of {total:,} {self.unit} ({done / total:.0%}{left}){note}", flush=True)
+        share = f"{done / total:.0%}{left}"
+        told = f"{done:,} of {total:,} {self.unit} ({share})" if self.unit else share
+        print(f"{self.name}: {told}{note}", flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -60,7 +60,7 @@ class Stage:
     writes: tuple[str, ...]  # files of the build; what else a stage writes is for other stages only
     run: Callable[[Work], dict[str, Any]]  # returns facts for the manifest
     settings: Callable[[Target], object]
-    unit: str = "steps"  # what its progress counts
+    unit: str = "steps"  # what its progress counts; "" for shares of the whole
 
 
 STAGES = (
@@ -80,7 +80,7 @@ STAGES = (
           statistics.run, statistics.settings, "features"),
     Stage("labels", Per.CORPUS, ("documents", "embeddings", "encode"),
           (schema.EVIDENCE, schema.LABEL_HISTORY),
-          labels.run, labels.settings, "features"),
+          labels.run, labels.settings, ""),
     Stage("label_pairs", Per.CORPUS, ("documents", "embeddings", "encode"),
           (schema.LABEL_PAIRS, schema.LABEL_PAIR_SUMMARY),
           label_pairs.run, label_pairs.settings, "pairs"),

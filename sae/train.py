@@ -180,11 +180,8 @@ def _run_description(
     }
 
 
-def _note(report: StepReport, steps_per_second: float, seconds_left: float) -> str:
-    return (
-        f"loss {report.loss:.4f} · fvu {report.fvu:.4f} · dead {report.dead} · "
-        f"{steps_per_second:.1f} steps/s · {seconds_left:.0f} s left"
-    )
+def _note(report: StepReport, steps_per_second: float) -> str:
+    return f"loss {report.loss:.4f} · fvu {report.fvu:.4f} · dead {report.dead} · {steps_per_second:.1f} steps/s"
 
 
 def train(
@@ -269,7 +266,7 @@ def train(
         if last or done == first + 1 or now - shown >= 0.2:
             shown = now
             rate = (done - first) / max(now - started, 1e-9)
-            report_progress(done, steps, _note(report, rate, (steps - done) / rate))
+            report_progress(done, steps, _note(report, rate))
     best = watch.best if watch else None
     with torch.device("meta"):  # no memory for zeros that are replaced at once
         sae = TopKSAE(sae_config)
