@@ -38,6 +38,12 @@ def test_nothing_is_sent_without_being_asked(store: Store, tmp_path: Path) -> No
     assert not (tmp_path / "to").exists()
 
 
+def test_a_place_must_be_named(store: Store) -> None:
+    done = run(str(store.path), "", "--yes")
+    assert done.exit_code == 1
+    assert "Nowhere is named" in done.output
+
+
 @pytest.mark.parametrize("prefix", ["", "file://"])
 def test_what_was_published_is_what_is_opened(store: Store, tmp_path: Path, prefix: str) -> None:
     done = run(str(store.path), f"{prefix}{tmp_path / 'to'}", "--yes")
