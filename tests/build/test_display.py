@@ -25,7 +25,7 @@ def test_time_left_counts_only_what_this_run_did(
         now[0] += 10
         progress(600, 1000, "118 documents/s")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "[1/2] embed: 600 of 1,000 documents (60%, 40 s left) · 118 documents/s"
+    assert lines[-2] == "[1/2] embed: 600 of 1,000 documents (60%, 40 s left) · 118 documents/s"
     assert lines[-1] == "[1/2] embed: done in 70 s"
 
 
