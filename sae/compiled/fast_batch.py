@@ -55,11 +55,6 @@ def _chunks(n: int) -> list[slice]:
     return [slice(start, min(n, start + CHUNK_ROWS)) for start in range(0, n, CHUNK_ROWS)]
 
 
-def _pieces_of(part: slice) -> range:
-    """Numbers of the chunks in a part that begins with one."""
-    return range(part.start // CHUNK_ROWS, -(-part.stop // CHUNK_ROWS))
-
-
 class BatchPass:
     """The part of a step that goes document by document.
 
@@ -107,12 +102,10 @@ class BatchPass:
             )  # fmt: skip
 
         def decode(part: slice) -> None:
-            for piece in _pieces_of(part):
-                chunk = chunks[piece]
-                squares[piece] = kernels.decode_rows(
-                    acts[chunk], indices[chunk], weights["W_dec"], z[chunk], weights["pre_bias"],
-                    factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
-                )  # fmt: skip
+            kernels.decode_chunks(
+                (part.start, part.stop), CHUNK_ROWS, acts, indices, weights["W_dec"], z, weights["pre_bias"],
+                factor, gradient, gradient_norms, dz, sums, squares,
+            )  # fmt: skip
 
         self.selector.select(x, acts, indices, threads, prepare, decode)
         fvu = float(squares.sum()) / (n * d_in * self.normaliser)
@@ -160,12 +153,10 @@ class BatchPass:
 
         def decode(part: slice) -> None:
             indices[part] = latents[indices[part]]
-            for piece in _pieces_of(part):
-                chunk = chunks[piece]
-                squares[piece] = kernels.decode_rows(
-                    acts[chunk], indices[chunk], self.weights["W_dec"], residual[chunk], no_bias,
-                    factor, gradient[chunk], gradient_norms[chunk], dz[chunk], sums[piece],
-                )  # fmt: skip
+            kernels.decode_chunks(
+                (part.start, part.stop), CHUNK_ROWS, acts, indices, self.weights["W_dec"], residual, no_bias,
+                factor, gradient, gradient_norms, dz, sums, squares,
+            )  # fmt: skip
 
         among_dead.select(batch.x, acts, indices, threads, finish=decode)
         return Aux(acts, indices, dz, float(squares.sum()) / (n * d_in * variance))

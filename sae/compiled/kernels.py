@@ -139,6 +139,35 @@ def decode_rows(
 
 
 @compiled
+def decode_chunks(
+    rows: tuple[int, int],
+    length: int,
+    acts: Array,
+    indices: Array,
+    W_dec: Array,
+    target: Array,
+    bias: Array,
+    factor: Any,
+    gradient: Array,
+    gradient_norms: Array,
+    dz: Array,
+    column_sums: Array,
+    squares: Array,
+) -> None:
+    """``decode_rows`` for the ``rows`` first … last − 1 of a batch, whose first begins a chunk of ``length`` rows.
+
+    Each chunk has its own ``column_sums`` (chunks, d_in) and sum of ``squares`` (chunks,), so that they do not depend
+    on which rows are decoded together.
+    """
+    for start in range(rows[0], rows[1], length):
+        end, chunk = min(rows[1], start + length), start // length
+        squares[chunk] = decode_rows(
+            acts[start:end], indices[start:end], W_dec, target[start:end], bias, factor,
+            gradient[start:end], gradient_norms[start:end], dz[start:end], column_sums[chunk],
+        )  # fmt: skip
+
+
+@compiled
 def scale_rows(rows: Array, factor: Any, scaled: Array, column_sums: Array) -> float:
     """Write factor · ``rows`` (n, d_in) into ``scaled``, and add them to ``column_sums`` (d_in,).
 

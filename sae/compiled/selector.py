@@ -200,16 +200,11 @@ class Selector:
         indices, entries, rows = (own(name, (n * most,), np.int32) for name in ("indices", "entries", "rows"))
         limits, uncertain = own("limits", (n, 3)), own("uncertain", (n,), np.uint8)
         screened, norms = self._screened(x)
-        screen_kernels.find_candidates(
-            screened, self.latent_bias, norms, self._largest_norms, x.shape[1], self.k,
-            self.block_length, most, starts, values, indices, limits,
+        screen_kernels.select_candidates(
+            screened, x, norms, self.W_enc, self._largest_norms, self.latent_bias, self.k, self.block_length, most,
+            starts, values, exact, products, indices, entries, rows, first_of, limits,
+            top_acts, top_indices, uncertain,
         )  # fmt: skip
-        screen_kernels.compute_candidates(
-            x, self.W_enc, self.latent_bias, starts, indices, first_of, entries, rows, products, exact
-        )
-        screen_kernels.settle_candidates(
-            starts, values, exact, indices, self.latent_bias, limits, self.k, top_acts, top_indices, uncertain
-        )
         self._select_again(x, np.flatnonzero(uncertain), top_acts, top_indices)
 
     def _select_again(self, x: Array, rows: Array, top_acts: Array, top_indices: Array) -> None:
