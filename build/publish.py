@@ -202,7 +202,9 @@ class Hub(Target):
 def make_target(to: str, private: bool = False) -> Target:
     """The target behind an address or a folder."""
     if not to.strip():
-        raise UserError("Nowhere is named to publish to: give `make publish` TO=hf://datasets/owner/name or a folder.")
+        raise UserError(
+            "Nowhere is named to publish to: give `make publish` TO=hf://datasets/owner/name or a folder."
+        )
     if to.startswith("hf://"):
         return Hub(to, private)
     if to.startswith(("https://", "http://")):
