@@ -14,7 +14,7 @@ from sae.compiled.jit import compiled
 from sae.compiled.lanes import lane_gather, lane_maxima, lane_thresholds
 from sae.compiled.row_kernels import dots
 from sae.compiled.topk import LOWEST, kth_largest, settle
-from sae.compiled.vectors import WORD
+from sae.compiled.vectors import WORD, padded
 
 Array = np.ndarray[Any, Any]
 
@@ -72,8 +72,9 @@ def find_candidates(
     maxima = np.empty((-(-n // length), WORD), np.float32)
     thresholds, lowest = np.empty(WORD, np.float32), np.empty(WORD, np.float32)
     latents, masks, counts = np.empty(n + 1, np.int32), np.empty(n + 1, np.uint64), np.empty(WORD, np.int64)
-    capacity = 2 * most + ROW_PADDING
-    near, places = np.empty((WORD, capacity), np.float32), np.empty((WORD, capacity), np.int32)
+    capacity = 2 * most
+    width = padded(capacity) + ROW_PADDING
+    near, places = np.empty((WORD, width), np.float32), np.empty((WORD, width), np.int32)
     at = 0
     for first in range(0, n_rows, WORD):
         group, lanes = first // WORD, min(WORD, n_rows - first)
@@ -188,6 +189,10 @@ def settle_candidates(
     rows in float32. ``indices`` are reordered.
     """
     seen, rounding = np.float32(SEEN_DEVIATIONS), np.float32(BFLOAT16_ROUNDING)
+    largest = 0
+    for r in range(len(starts) - 1):
+        largest = max(largest, starts[r + 1] - starts[r])
+    row = np.empty(padded(largest), np.float32)
     for r in range(len(starts) - 1):
         first, last = starts[r], starts[r + 1]
         uncertain[r] = 1
@@ -199,7 +204,8 @@ def settle_candidates(
             product = abs(exact[e] - latent_bias[indices[e]])
             excess = max(excess, abs(exact[e] - values[e]) - rounding * max(product, near))
         trusted = excess <= seen * limits[r, DEVIATION]
-        kth = settle(exact[first:last], indices[first:last], last - first, k, top_acts[r], top_indices[r])
+        row[: last - first] = exact[first:last]
+        kth = settle(row, indices[first:last], last - first, k, top_acts[r], top_indices[r])
         if trusted and kth >= limits[r, LEAST]:
             uncertain[r] = 0
 

@@ -45,6 +45,28 @@ reaching: Any = intrinsic(_reaching)
 must be there, is at least ``threshold``."""
 
 
+def _ones(typing_context: Any, bits: Any) -> Any:
+    """What numba writes for ``ones`` below."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+ones: Any = intrinsic(_ones)
+"""``ones(bits)`` in a kernel: how many bits of a uint64 are 1."""
+
+
+@compiled
+def count_reaching(row: Array, size: int, threshold: Any) -> Any:
+    """How many of ``row[:size]``, whole words, reach ``threshold``."""
+    count = np.uint64(0)
+    for start in range(0, size, WORD):
+        count += ones(reaching(row, start, threshold))
+    return np.int64(count)
+
+
 @compiled
 def gather_reaching(row: Array, threshold: Any, values: Array, indices: Array) -> int:
     """Copy the entries of ``row``, whole words, that reach ``threshold``, with their indices; returns how many."""

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sae.compiled.vectors import WORD, gather_reaching, padded
+from sae.compiled.topk import kth_largest
+from sae.compiled.vectors import WORD, count_reaching, gather_reaching, padded
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -16,6 +17,18 @@ def test_gathers_what_reaches_the_threshold(dtype: type[np.floating], words: int
     expected = np.flatnonzero(row >= threshold)
     assert indices[:count].tolist() == expected.tolist()
     assert values[:count].tolist() == row[expected].tolist()
+    assert count_reaching(row, len(row), dtype(threshold)) == len(expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 63, 64, 150])
+@pytest.mark.parametrize("spread", [1, 10**6])  # with many ties, and with none
+def test_kth_largest(dtype: type[np.floating], n: int, spread: int) -> None:
+    numbers = np.random.default_rng(n).integers(-3 * spread, 3 * spread, n).astype(dtype)
+    descending = np.sort(numbers)[::-1]
+    for k in {1, n // 2 + 1, n}:
+        values = np.concatenate([numbers, np.full(WORD, 1e9, dtype)])  # the rest must not count
+        assert kth_largest(values, n, k) == descending[k - 1]
 
 
 def test_words_are_filled_up() -> None:
