@@ -1,4 +1,4 @@
-"""One tiny artifact store for the whole test run, made by the real pipeline from planted topics."""
+"""One tiny artifact store for the whole test run, made by the real pipeline; and which worker runs what."""
 
 import os
 import subprocess
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.dashboard.search_app import copy, corpus, page  # noqa: F401 - fixtures
 
@@ -26,3 +28,25 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
     return out
+
+
+class FileByFile(LoadScopeScheduling):
+    """A worker takes a whole file, so that what its tests share is made once. All that is in Chromium is one piece of
+    work: one worker has the browser and the server, which mostly wait, and the other does what only computes.
+
+    (``--dist loadgroup`` would group by marks, but pytest-xdist 3.8 loses them with pytest 9.2, in silence.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # the order below is ours
+    return FileByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: none is left to one worker at the end while the other has nothing to do. The
+    first of all are in Chromium and build the tiny store; the slow ones after them do without it, so nobody waits."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 from dashboard.families.family_node import Node
 from dashboard.families.graph import family_graph
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 HOSTILE = (
     "<script>parent.postMessage('bad', '*')</script><img src=x onerror=alert(1)>",

@@ -40,7 +40,7 @@ UNREAD = {
 }
 REFUSED = re.compile("make (verify|artifacts)|Ask whoever made it|this is not a Sextant build")
 VIEWS = ("", "features", "families", "splitting", "domains", "training", "evaluation", "about")
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 class Watched:

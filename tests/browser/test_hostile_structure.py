@@ -21,7 +21,7 @@ from tests.benchmarks.streamlit_client import ROOT, serving
 from tests.browser.conftest import watch
 from tests.sae.hostile import seal
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 HOSTILE = [
     "<script>window.hurt=1</script>", "<img src=x onerror=window.hurt=1>", '"><a href="https://evil.example">go</a>',

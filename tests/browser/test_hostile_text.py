@@ -11,7 +11,7 @@ from tests.benchmarks.streamlit_client import ROOT, serving
 from tests.browser.conftest import watch
 from tests.dashboard.test_text import HOSTILE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 APP = """
 import json, sys

@@ -11,7 +11,7 @@ from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
 from tests.browser.conftest import Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 OpenTab = Callable[..., Tab]
 PLACE = "families?corpus=planted&sae=SAE6"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import ROOT, Server, Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 VIEWS = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py") if path.stem != "__init__")
 MAX_MEMORY = 350 * 2**20

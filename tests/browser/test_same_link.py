@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests.benchmarks.streamlit_client import ROOT, serving
 from tests.browser.conftest import Server, Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

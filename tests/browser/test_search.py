@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 OpenTab = Callable[..., Tab]
 SLIDER = "[data-testid=stSlider] input[type=range]"

@@ -9,6 +9,7 @@ import pytest
 
 from sae import schema
 from sae.storage.arrays import read_table
+from tests.build.here import build
 
 PROFILE = """
 [[corpora]]
@@ -31,14 +32,15 @@ steps = 20
 @pytest.mark.slow
 def test_two_processes_build_what_one_builds(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(PROFILE)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["--profile", str(tmp_path / "p.toml"), "--only", "train", "--out"]
+    assert build(*options, tmp_path / "one") == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "build", *options, str(tmp_path / "two"), "--plain"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-2000:]
+    assert ended.stdout.count("train planted SAE3 …") == 1  # one process speaks
     tables = []
-    for name, launch in (("one", []), ("two", torchrun)):
-        command = [sys.executable, *launch, "-m", "build", "--profile", str(tmp_path / "p.toml")]
-        command += ["--out", str(tmp_path / name), "--only", "train", "--plain"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
-        assert ended.returncode == 0, ended.stdout + ended.stderr[-2000:]
-        assert ended.stdout.count("train planted SAE3 …") == 1  # one process speaks
+    for name in ("one", "two"):
         (folder,) = (tmp_path / name / "work" / "stages").glob("train-*")
         tables.append(read_table(folder / schema.TRAINING, schema.TRAINING_COLUMNS).to_pandas())
     for column in tables[0]:

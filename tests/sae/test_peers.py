@@ -11,17 +11,17 @@ from sae.config import SAEConfig
 from sae.errors import UserError
 from sae.train import choose_path
 from sae.training.peers import ALONE, Peers
-
-SCRIPT = Path(__file__).parent / "train_together.py"
+from tests.sae import train_together
 
 
 def test_two_processes_have_the_curve_of_one(tmp_path: Path) -> None:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for name, launch in (("one", []), ("two", torchrun)):
+    for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        command = [sys.executable, *launch, str(SCRIPT), str(tmp_path / name)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
-        assert ended.returncode == 0, ended.stderr[-2000:]
+    train_together.main(tmp_path / "one")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, train_together.__file__, str(tmp_path / "two")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert ended.returncode == 0, ended.stderr[-2000:]
     one, first, second = (np.load(tmp_path / p) for p in ("one/rank0.npz", "two/rank0.npz", "two/rank1.npz"))
     assert one["aux_loss"].max() > 0
     assert one["dead"].max() > 0
