@@ -10,8 +10,10 @@ from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
 from dashboard.text import plain_text
 
 _WIDE = 560  # pixels from which labels between columns do not run into each other
-# Columns of room at the left and at the right. Where the chart is narrow only the last column is written.
-_LEFT, _RIGHT = f"(width > {_WIDE} ? 0.8 : 0.1)", f"(width > {_WIDE} ? 0.8 : 1.3)"
+# Columns of room for labels at the left and at the right. Where the chart is narrow only the last column is written.
+_LEFT, _RIGHT = 0.55, 1.05
+KINDS = {"recurrent": ACCENT, "split": MUTED, "new": CONTRAST}
+SHAPES = {"recurrent": "●", "split": "●", "new": "◆"}  # as the chart draws them: its legend is HTML above it
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -45,8 +47,7 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     # A feature pointed at lights the ribbons that meet in it.
     hovered = alt.selection_point(name="hovered", fields=["id"], on="pointerover", empty=False)
     last = int(nodes["column"].max()) if len(nodes) else 0
-    across = alt.Scale(domainMin=alt.expr(f"-{_LEFT}"), domainMax=alt.expr(f"{last} + {_RIGHT}"), nice=False)
-    x = alt.X("x:Q", axis=_NO_AXIS, scale=across)
+    x = alt.X("x:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-_LEFT, last + _RIGHT], nice=False))
     y = alt.Y("y:Q", axis=_NO_AXIS, scale=alt.Scale(reverse=True, zero=False, padding=18))
     layers: list[Any] = []
     if parts:
@@ -84,15 +85,17 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
         ],
         whole=[plain_text(label, 160) for label in nodes["label"]],
     )
-    kinds = ["recurrent", "split", "new"]
+    kinds = list(KINDS)
     layers.append(
         alt.Chart(shown)
         .mark_point(size=110, filled=True, opacity=1)
         .encode(
             x=x,
             y=y,
-            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[ACCENT, MUTED, CONTRAST])),
-            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "circle", "diamond"])),
+            color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=kinds, range=list(KINDS.values()))),
+            shape=alt.Shape(
+                "kind:N", legend=None, scale=alt.Scale(domain=kinds, range=["circle", "circle", "diamond"])
+            ),
             tooltip=[
                 alt.Tooltip("whole:N", title="feature"),
                 "kind:N",
@@ -103,7 +106,7 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     )
     # The outer columns have free room beside them; those between write above their feature. The page's list
     # names them all.
-    column = f"width / ({last} + {_LEFT} + {_RIGHT})"
+    column = f"width / {last + _LEFT + _RIGHT}"
     for part, align, dx, dy, room, words in (
         (shown[shown["column"] == last], "left", 10, 0, f"{_RIGHT} * {column} - 14", alt.Text("name:N")),
         (shown[shown["column"].between(1, last - 1)], "left", 0, -16, f"0.6 * {column}", _where_wide()),

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cards, chips, data, frame, page_script, state, structure_data
+from dashboard.evaluation import evaluation_charts
 from dashboard.families.family_node import colours_of
 from dashboard.label_words import with_words, words_box
 from dashboard.splitting import splitting_charts
@@ -41,10 +42,13 @@ def view() -> None:
     if start is None:
         return
     nodes, ribbons = flow_tables(corpus_name, names, matches, start)
+    key = evaluation_charts.key(splitting_charts.KINDS, splitting_charts.SHAPES)
+    st.html(key)
     page_script.saved_chart(
         splitting_charts.flow(nodes, ribbons, colours_of(st.context.theme.type == "dark").paper),
         f"Flow from one feature of {names[0]} to {len(nodes) - 1} features of larger models",
         f"{corpus_name}-splitting-of-{start}",
+        key=key,
     )
     st.caption(
         " → ".join(
