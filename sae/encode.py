@@ -1,6 +1,7 @@
 """Encode and decode embeddings with a trained autoencoder: NumPy alone, so that pages need no torch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int32]
 
 BLOCK_ROWS = 1024
-"""Documents encoded at once; the largest array is BLOCK_ROWS × n_latents."""
+"""Documents encoded at once; two arrays of BLOCK_ROWS × n_latents float32 are held, and their marks in bytes."""
 
 _ROWS_ALONE = 2  # rows that are not worth threads
 _ENTRIES_ALONE = 1 << 16  # entries of a matrix whose product with one row is not spread over threads
@@ -96,10 +97,16 @@ def encode(x: npt.ArrayLike, weights: Weights) -> tuple[FloatArray, IndexArray]:
     top_indices = np.empty((len(rows), weights.k), np.int32)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        z = (rows[block].astype(np.float32) - weights.mean) / np.float32(weights.scale)
-        pre_act = _products(z - weights.pre_bias, weights.W_enc) + weights.latent_bias
-        top_acts[block], top_indices[block] = activate(pre_act.astype(np.float32, copy=False), weights)
+        # In a function, so that nothing of a block is held while the next one is encoded.
+        top_acts[block], top_indices[block] = _encode_block(rows[block], weights)
     return top_acts, top_indices
+
+
+def _encode_block(rows: npt.NDArray[Any], weights: Weights) -> tuple[FloatArray, IndexArray]:
+    z = (rows.astype(np.float32) - weights.mean) / np.float32(weights.scale)
+    pre_act = _products(z - weights.pre_bias, weights.W_enc)
+    pre_act += weights.latent_bias
+    return activate(pre_act.astype(np.float32, copy=False), weights)
 
 
 def _products(rows: FloatArray, directions: FloatArray) -> FloatArray:

@@ -1,5 +1,7 @@
 """NumPy encoding against PyTorch, against sorting, and block by block."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -119,3 +121,15 @@ def test_a_query_alone_is_encoded_as_among_others():
         alone, own = encode(row[None], weights)
         np.testing.assert_array_equal(own[0], indices)
         np.testing.assert_allclose(alone[0], acts, rtol=1e-5, atol=1e-6)
+
+
+def test_many_blocks_hold_no_more_than_one(monkeypatch):
+    monkeypatch.setattr(encoding, "BLOCK_ROWS", 64)
+    weights = random_weights(8, 4000, 4)
+    x = np.random.default_rng(0).standard_normal((10 * 64, 8), dtype=np.float32)
+    tracemalloc.start()
+    outputs = encode(x, weights)
+    held = tracemalloc.get_traced_memory()[1] - sum(array.nbytes for array in outputs)
+    tracemalloc.stop()
+    block = 64 * weights.n_latents * 4
+    assert block < held < 2.6 * block
