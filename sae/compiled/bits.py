@@ -23,6 +23,19 @@ number_of: Any = intrinsic(_number_of)
 """``number_of(bits)`` in a kernel: the float32 number with these uint32 bits."""
 
 
+def _bits_of(typing_context: Any, number: Any) -> Any:
+    """What numba writes for ``bits_of`` below."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), generate
+
+
+bits_of: Any = intrinsic(_bits_of)
+"""``bits_of(number)`` in a kernel: the uint32 bits of a float32 number."""
+
+
 @compiled
 def rounded_bits(bits: Any) -> Any:
     """Bits of the bfloat16 number nearest to the float32 number with ``bits``; ties to even."""

@@ -189,11 +189,9 @@ class FastStepper:
         beta1, beta2 = ADAM_BETAS
         rate = learning_rate / (1 - beta1**self.adam_steps)
         correction = 1 / math.sqrt(1 - beta2**self.adam_steps)
-        settings = np.array(
-            [clip, 1 - beta1, beta2, 1 - beta2, rate, correction, ADAM_EPSILON, 1.0], self.dtype
-        )
-        decaying = settings.copy()
-        decaying[-1] = 1 - learning_rate * self.train_config.encoder_decay
+        numbers = (clip, 1 - beta1, beta2, 1 - beta2, rate, correction, ADAM_EPSILON)
+        settings = tuple(map(self.dtype, (*numbers, 1.0)))
+        decaying = tuple(map(self.dtype, (*numbers, 1 - learning_rate * self.train_config.encoder_decay)))
         dx_sums = np.zeros((len(entries.pieces), batch.x.shape[1]), self.dtype)
 
         def arrays(name: str) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sae.compiled.bits import rounded_bits, widened
+from sae.compiled.bits import bits_of, rounded_bits, widened
 from sae.compiled.jit import compiled
 from sae.compiled.row_kernels import add_rows, dots
 
@@ -13,29 +13,18 @@ Array = np.ndarray[Any, Any]
 
 
 @compiled
-def round_row(row: Array, bits: Array, rounded: Array) -> tuple[Any, Any]:
-    """Write ``row`` as bfloat16 bits; returns its squared norm and that of what rounding took away.
-
-    ``bits`` is the uint32 view of ``row``.
-    """
-    squares = np.float32(0)
-    lost = np.float32(0)
-    for c in range(len(row)):
-        upper = rounded_bits(bits[c])
-        rounded[c] = upper
-        difference = row[c] - widened(upper)
-        squares += row[c] * row[c]
-        lost += difference * difference
-    return squares, lost
-
-
-@compiled
 def round_rows(x: Array, rounded: Array, norms: Array) -> None:
     """bfloat16 bits of float32 ``x`` (rows, d_in) into ``rounded`` (rows, d_in) uint16, and into ``norms``
     (rows, 2) each row's norm and the norm of its rounding error."""
-    n_rows = x.shape[0]
-    for r in range(n_rows):
-        squares, lost = round_row(x[r], x[r].view(np.uint32), rounded[r])
+    for r in range(x.shape[0]):
+        row, out = x[r], rounded[r]
+        squares, lost = np.float32(0), np.float32(0)
+        for c in range(len(row)):
+            upper = rounded_bits(bits_of(row[c]))
+            out[c] = upper
+            difference = row[c] - widened(upper)
+            squares += row[c] * row[c]
+            lost += difference * difference
         norms[r, 0] = math.sqrt(squares)
         norms[r, 1] = math.sqrt(lost)
 
