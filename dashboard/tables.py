@@ -1,4 +1,7 @@
-"""Tables as files to take away: CSV from memory, harmless in a spreadsheet."""
+"""Files to take away, made when they are asked for; tables as CSV that is harmless in a spreadsheet."""
+
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -19,16 +22,23 @@ def _defused(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
+def download(
+    label: str,
+    make: Callable[[], str | bytes],
+    file_name: str,
+    mime: str,
+    key: str,
+    type: Literal["secondary", "tertiary"] = "tertiary",
+    **look: Any,
+) -> None:
+    """A button that saves what ``make`` gives when it is pressed; the page is not drawn again. ``look``: of
+    st.download_button. What is made from the session must be taken before: ``make`` knows nothing of it."""
+    st.download_button(
+        label, make, file_name=file_name, mime=mime, key=key, on_click="ignore", type=type, **look
+    )
+
+
 def download_table(table: pd.DataFrame, name: str, key: str) -> None:
     """A button that saves a table as ``name``.csv; the file is made when it is pressed."""
-    st.download_button(
-        "CSV",
-        lambda: csv_bytes(table),
-        file_name=f"{name}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        key=key,
-        on_click="ignore",
-        help="Save this table.",
-    )
+    icon, told = ":material/download:", "Save this table."
+    download("CSV", lambda: csv_bytes(table), f"{name}.csv", "text/csv", key, icon=icon, help=told)

@@ -1,6 +1,7 @@
 """The list of results: what changed, why each is there, and more or less like one of them."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dashboard.search.search_export import results_bibtex, results_csv
 from dashboard.search.search_panel import colours
 from dashboard.search.search_query import Asked, latents_of
 from dashboard.search.search_why import marks_css, positive, why_html
+from dashboard.tables import download
 from dashboard.text import html_text, safe_text
 from sae.steering.suggest import less_like, more_like
 from sae.why import Why
@@ -126,24 +128,10 @@ def _heading(table: pd.DataFrame, asked: Asked, found: Found) -> None:
 def _downloads(found: Found) -> None:
     places = {row: place for place, row in enumerate(found.before, 1)}
     before = [places.get(row) for row in found.rows]
-    st.download_button(
-        "Results as CSV",
-        lambda: results_csv(found.documents, found.cosines, before),
-        file_name="results.csv",
-        mime="text/csv",
-        key="results-csv",
-        type="tertiary",
-        on_click="ignore",
-    )
-    st.download_button(
-        "Results as BibTeX",
-        lambda: results_bibtex(found.documents),
-        file_name="results.bib",
-        mime="application/x-bibtex",
-        key="results-bib",
-        type="tertiary",
-        on_click="ignore",
-    )
+    as_csv = partial(results_csv, found.documents, found.cosines, before)
+    download("Results as CSV", as_csv, "results.csv", "text/csv", "results-csv")
+    as_bibtex = partial(results_bibtex, found.documents)
+    download("Results as BibTeX", as_bibtex, "results.bib", "application/x-bibtex", "results-bib")
 
 
 def _like_buttons(place: int, row: int) -> None:

@@ -9,6 +9,7 @@ from dashboard import data, frame, state
 from dashboard.chips import feature_name, feature_row
 from dashboard.search import search_choices
 from dashboard.search.search_query import Asked
+from dashboard.tables import download
 from dashboard.text import plain_text, safe_text
 from sae.errors import UserError
 from sae.steering.steering_file import SavedFamily, SavedSteering, read_steering, write_steering
@@ -22,14 +23,15 @@ def save_box(table: pd.DataFrame, asked: Asked) -> None:
         if asked.changed or search_choices.muted():
             name = st.text_input("Name", key=_NAME, placeholder="A name for it", max_chars=80)
             name = plain_text(name, 80) or "steering"
-            saved = _saved(table, asked, name)  # now: a download's function knows nothing of the session
-            st.download_button(
+            saved = _saved(table, asked, name)
+            file_name = f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-') or 'steering'}.json"
+            download(
                 "Save as a file",
                 lambda: write_steering(saved),
-                file_name=f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-') or 'steering'}.json",
-                mime="application/json",
-                key="save-steering",
-                on_click="ignore",
+                file_name,
+                "application/json",
+                "save-steering",
+                type="secondary",
             )
         else:
             st.caption("Move a slider first; then it can be saved and applied to other queries.")
