@@ -110,6 +110,11 @@ def _charts(here: pd.DataFrame, edit: str, names: list[str], stem: str) -> None:
     )
 
 
+def _whole(value: str) -> str:
+    """An interval that no line ends within."""
+    return value.replace("–", "–\u2060")
+
+
 def _answers(rows: list[dict[str, str]]) -> str:
     """A small table as HTML that scrolls by itself where the screen is narrow; its texts are all our own."""
     if not rows:
@@ -125,7 +130,7 @@ def _answers(rows: list[dict[str, str]]) -> str:
     lines = "".join(
         '<tr style="border-top:1px solid rgba(128,140,150,.3)">'
         + "".join(
-            f'<td style="{other if i else first};font-weight:{600 if i == 1 else 400}">{value}</td>'
+            f'<td style="{other if i else first};font-weight:{600 if i == 1 else 400}">{_whole(value)}</td>'
             for i, value in enumerate(row.values())
         )
         + "</tr>"

@@ -85,9 +85,14 @@ def _all_scores(row: pd.Series) -> None:
         column_config={
             "score": st.column_config.TextColumn("Score of the label", width="medium"),
             "nearest": st.column_config.TextColumn(
-                "Nearest", width="small", help="Against the nearest documents in which it is not active."
+                "Nearest",
+                width="small",
+                alignment="right",
+                help="Against the nearest documents in which it is not active.",
             ),
-            "random": st.column_config.TextColumn("Random", width="small", help="Against random documents."),
+            "random": st.column_config.TextColumn(
+                "Random", width="small", alignment="right", help="Against random documents."
+            ),
         },
     )
     st.caption(

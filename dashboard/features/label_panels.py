@@ -1,5 +1,6 @@
 """How the labels of a corpus score in each of its models, and how those compare that could write and judge them."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -100,18 +101,19 @@ def _theirs() -> pd.DataFrame:
 
 
 _column = st.column_config.TextColumn
+_number = partial(_column, alignment="right")  # written out: "627 of 768", "0.65–0.71"
 _SUMMARY_COLUMNS: dict[str, Any] = {
     "whose": None,
     "model": _column("Model"),
-    "scored": _column("Scored", help="Labels scored, of the features that are not dead."),
-    "matched": _column("Nearest", help="Median Pearson correlation against the nearest negatives."),
-    "matched good": _column(
+    "scored": _number("Scored", help="Labels scored, of the features that are not dead."),
+    "matched": _number("Nearest", help="Median Pearson correlation against the nearest negatives."),
+    "matched good": _number(
         f"≥ {_GOOD:g}, nearest", help=f"Share of live features with Pearson and F1 of {_GOOD:g} at least."
     ),
-    "random": _column("Random", help="Median Pearson correlation against random negatives."),
-    "random good": _column(f"≥ {_GOOD:g}, random", help="The same share against random negatives."),
-    "papers": _column("3 + 3", help="Median Pearson correlation in the papers' form."),
-    "reliable": _column("Reliable", help=chips.RELIABLE_HELP),
+    "random": _number("Random", help="Median Pearson correlation against random negatives."),
+    "random good": _number(f"≥ {_GOOD:g}, random", help="The same share against random negatives."),
+    "papers": _number("3 + 3", help="Median Pearson correlation in the papers' form."),
+    "reliable": _number("Reliable", help=chips.RELIABLE_HELP),
 }
 
 
@@ -135,7 +137,12 @@ def pair_comparison(corpus_name: str) -> None:
         "scored through each Predictor: medians, in brackets their 95 % intervals over features."
     )
     shown = pairs_table(summary)
-    st.dataframe(shown, hide_index=True, alt="Pairs of Interpreter and Predictor compared")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        alt="Pairs of Interpreter and Predictor compared",
+        column_config={name: _number() for name in shown.columns if name not in ("Interpreter", "Predictor")},
+    )
     download_table(shown, f"{corpus_name}-pairs", key="pairs-csv")
 
 

@@ -72,8 +72,12 @@ _RULES = """<style>
  .st-key-compare:not(:has(input:checked)){display:none}
  [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}
  .sx-jump{display:inline}
- :is([class*="st-key-like-buttons-"],[class*="st-key-match-way-"]) span:has(>[data-testid="stIconMaterial"]){
-  display:none}
+ [class*="st-key-match-way-"] span:has(>[data-testid="stIconMaterial"]){display:none}
+ [class*="st-key-result-"]{flex-direction:column;align-items:stretch;gap:0!important}
+ [class*="st-key-result-"]>*{flex:0 0 auto;width:100%;min-width:0}
+ [class*="st-key-like-buttons-"]{flex-direction:row!important;align-items:center;gap:.3rem!important;
+  padding-left:2.85rem;width:100%!important}
+ [class*="st-key-like-buttons-"]::before{padding-left:0}
 }
 </style>"""
 

@@ -211,9 +211,9 @@ def _fit_table(corpus_name: str, fits: pd.DataFrame, theirs: str, d_in: int, mea
             "exponent": number("Exponent", format="%.3f", width=80, help="−α of L(n), b of L(C)."),
             "exponent_low": number("from", format="%.3f", width=70, help=_INTERVAL),
             "exponent_high": number("to", format="%.3f", width=70, help=_INTERVAL),
-            "coefficient": number("Coefficient", format="%.3g", width=90, help="c of L(n), a of L(C)."),
-            "coefficient_low": number("from ", format="%.3g", width=70, help=_INTERVAL),
-            "coefficient_high": number("to ", format="%.3g", width=70, help=_INTERVAL),
+            "coefficient": number("Coefficient", format="%.2f", width=90, help="c of L(n), a of L(C)."),
+            "coefficient_low": number("from ", format="%.2f", width=70, help=_INTERVAL),
+            "coefficient_high": number("to ", format="%.2f", width=70, help=_INTERVAL),
             "r_squared": number(
                 "R²", format="%.3f", width=70,
                 help="Share of the variance of log error that the law explains. The papers: above "

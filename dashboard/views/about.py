@@ -158,7 +158,7 @@ def _making(manifest: Manifest) -> None:
         seconds = [chips.number(s.get("seconds")) or 0.0 for s in manifest.stages if isinstance(s, dict)]
         st.caption(f"{_count(len(rows), 'stage')}, {duration(sum(seconds))} together.")
         if rows:
-            _plain_table(pd.DataFrame(rows), "Stages and their times")
+            _plain_table(pd.DataFrame(rows), "Stages and their times", "Time")
     with right:
         st.caption("Packages, models and settings.")
         lines = flat({**manifest.provenance, "settings": manifest.config})
@@ -196,7 +196,7 @@ def _verify_and_cite(manifest: Manifest) -> None:
 
 def _sizes(manifest: Manifest) -> None:
     rows = pd.DataFrame(sizes(manifest), columns=["Part", "Files", "Size"])
-    _plain_table(rows, "Sizes on disk")
+    _plain_table(rows, "Sizes on disk", "Size")
 
 
 def sizes(manifest: Manifest) -> list[tuple[str, int, str]]:
@@ -217,9 +217,11 @@ def sizes(manifest: Manifest) -> list[tuple[str, int, str]]:
     return [(plain_text(name, 120), len(files), megabytes(sum(files))) for name, files in ordered]
 
 
-def _plain_table(table: pd.DataFrame, alt: str) -> None:
+def _plain_table(table: pd.DataFrame, alt: str, amounts: str = "") -> None:
+    """``amounts``: the column whose texts are numbers with a unit."""
     height = min(_TABLE_HEIGHT, 35 * (len(table) + 1) + 3)  # pixels: no empty rows, no endless table
-    st.dataframe(table, hide_index=True, height=height, alt=alt)
+    columns = {amounts: st.column_config.TextColumn(alignment="right")} if amounts else None
+    st.dataframe(table, hide_index=True, height=height, alt=alt, column_config=columns)
 
 
 view()

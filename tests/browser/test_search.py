@@ -85,6 +85,9 @@ def test_on_a_narrow_screen_sliders_come_before_the_results(open_tab: OpenTab) -
     assert slider
     assert result
     assert slider["y"] < result["y"]
+    card = tab.page.locator(".st-key-result-0 .sx-card").bounding_box()
+    assert card
+    assert card["width"] > 320  # nothing stands beside it
     push(tab, "Home")  # what is steered and what it finds are on the screen together
     tab.page.evaluate("document.querySelector('.stMain').scrollTo(0, 0)")
     slider = tab.page.locator(SLIDER).first.bounding_box()

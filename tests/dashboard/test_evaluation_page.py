@@ -76,7 +76,9 @@ def test_numbers_told_are_the_tables(steering: pd.DataFrame) -> None:
     answers = evaluation_words.answers(steering)
     assert [answer[""] for answer in answers][:2] == ["Raise one concept", "Lower one concept"]
     assert answers[0]["told right"].startswith(f"{100 * row['value']:.0f} %")
-    assert f"({100 * row['low']:.0f}–{100 * row['high']:.0f})" in answers[0]["told right"]
+    interval = f"({100 * row['low']:.0f}–{100 * row['high']:.0f})"
+    assert interval in answers[0]["told right"]
+    assert interval.replace("–", "–\u2060") in evaluation_steering._answers(answers)  # no line ends within it
     assert f"**{int(row['n'])}" not in evaluation_words.does_it_steer(steering)
     assert f"{int(row['n'])} real queries" in evaluation_words.does_it_steer(steering)
 
