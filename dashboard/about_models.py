@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard import charts, chips, data, state
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
+from dashboard.training.training_charts import distribution
 from sae.storage.manifest import Manifest
 
 
@@ -79,13 +80,18 @@ def labels() -> None:
     for sae_name in data.corpus(corpus_name).saes:
         table = data.feature_table(corpus_name, sae_name)
         scored = table[table["status"] == "scored"]
-        parts.append(pd.DataFrame({"sae": sae_name, "pearson": scored["pearson_matched"].astype("float64")}))
+        values = scored["pearson_matched"].astype("float64")
+        parts.append(pd.DataFrame({"sae": plain_text(sae_name, 40), "value": values}))
     scores = pd.concat(parts, ignore_index=True).dropna()
     if scores.empty:
         st.caption("No label of this corpus has been scored, so none should be relied on.")
         return
     st.caption(
         f"How well the labels of {safe_text(corpus_name)} tell the documents of a feature from their nearest "
-        "others, one line for each model, its median dashed. 0 is chance, 1 is never wrong."
+        "others, one line for each model; their medians stand in the table above. 0 is chance, 1 is never wrong."
     )
-    charts.show(charts.score_distribution(scores), "Distribution of the labels' scores for each model")
+    no_papers = pd.DataFrame({"x": [], "told": []})
+    charts.show(
+        distribution(scores, no_papers, "Pearson correlation, nearest negatives", 30, "scored labels"),
+        "Distribution of the labels' scores for each model",
+    )

@@ -54,7 +54,7 @@ def label_scores(corpus_name: str) -> None:
     theirs = _theirs() if measure == "pearson_papers" else _theirs().iloc[:0]
     said = f"Distribution of the Pearson correlation of labels, {_MEASURES[measure]}, for each model"
     charts.show(
-        training_charts.distribution(values, theirs, f"Pearson, {_MEASURES[measure]}", bins=30),
+        training_charts.distribution(values, theirs, f"Pearson, {_MEASURES[measure]}", 30, "scored labels"),
         said + ("; the papers' medians as dashed lines" if len(theirs) else ""),
     )
     shown = score_summary(tables)

@@ -143,10 +143,13 @@ def power_laws(
     return themed(alt.layer(*layers), 340)
 
 
-def distribution(values: pd.DataFrame, theirs: pd.DataFrame, x_title: str, bins: int = 40) -> Any:
-    """Shares of features over a number, one stepped line for each SAE; the papers' means as dashed rules.
+def distribution(
+    values: pd.DataFrame, theirs: pd.DataFrame, x_title: str, bins: int = 40, of: str = "live features"
+) -> Any:
+    """Shares of what is counted (``of``) over a number, one stepped line for each SAE; the papers' means as dashed
+    rules.
 
-    values: columns sae, value; theirs: columns x, told (may be empty).
+    values: columns sae, value, of which missing ones do not count; theirs: columns x, told (may be empty).
     """
     found = values.dropna(subset=["value"])
     names = list(dict.fromkeys(values["sae"]))
@@ -172,14 +175,14 @@ def distribution(values: pd.DataFrame, theirs: pd.DataFrame, x_title: str, bins:
             x=x,
             y=alt.Y(
                 "share:Q",
-                title="share of live features",
+                title=f"share of {of}",
                 axis=alt.Axis(format="%", tickCount=4, gridOpacity=0.4),
             ),
             color=colour,
             tooltip=[
                 "sae:N",
                 alt.Tooltip("x:Q", title=f"{x_title}, from", format=".2f"),
-                alt.Tooltip("features:Q", format=","),
+                alt.Tooltip("features:Q", title=of, format=","),
                 alt.Tooltip("share:Q", format=".1%"),
             ],
         )

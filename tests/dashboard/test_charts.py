@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from dashboard import charts
+from dashboard.training.training_charts import distribution
 
 EVIDENCE = pd.DataFrame(
     {
@@ -18,8 +19,9 @@ EVIDENCE = pd.DataFrame(
     }
 )
 SCORES = pd.DataFrame(
-    {"sae": ["SAE4"] * 6 + ["SAE8"] * 3, "pearson": [0.1, 0.5, 0.5, 0.9, -0.3, np.nan, 0.2, 0.3, 1.0]}
+    {"sae": ["SAE4"] * 6 + ["SAE8"] * 3, "value": [0.1, 0.5, 0.5, 0.9, -0.3, np.nan, 0.2, 0.3, 1.0]}
 )
+NO_PAPERS = pd.DataFrame({"x": [], "told": []})
 
 
 def drawn() -> list[Any]:
@@ -27,8 +29,8 @@ def drawn() -> list[Any]:
         charts.activation_histogram([0, 1, 2, 3], [100, 0, 1], [0.2, 0.9]),
         charts.activation_histogram([0, 1], [1]),
         charts.prediction_strips(EVIDENCE),
-        charts.score_distribution(SCORES),
-        charts.score_distribution(SCORES[:0]),
+        distribution(SCORES, NO_PAPERS, "score"),
+        distribution(SCORES[:0], NO_PAPERS, "score"),
     ]
 
 
@@ -72,14 +74,12 @@ def test_each_scored_document_is_a_dot_with_its_verdict() -> None:
 
 
 def test_no_model_has_the_colour_of_the_papers() -> None:
-    many = pd.DataFrame({"sae": [f"SAE{i}" for i in range(8)], "pearson": 0.5})
-    assert charts.CONTRAST not in charts.score_distribution(many).to_json()
+    many = pd.DataFrame({"sae": [f"SAE{i}" for i in range(8)], "value": 0.5})
+    assert charts.CONTRAST not in distribution(many, NO_PAPERS, "score").to_json()
 
 
 def test_the_distribution_counts_every_score_once() -> None:
-    found = rows(charts.score_distribution(SCORES), "share")
+    found = rows(distribution(SCORES, NO_PAPERS, "score"), "share")
     for name, count in (("SAE4", 5), ("SAE8", 3)):
         assert sum(row["features"] for row in found if row["sae"] == name) == count
         assert sum(row["share"] for row in found if row["sae"] == name) == pytest.approx(1)
-    medians = {row["sae"]: row["pearson"] for row in rows(charts.score_distribution(SCORES), "pearson")}
-    assert medians == pytest.approx({"SAE4": 0.5, "SAE8": 0.3})
