@@ -22,41 +22,51 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def main(
     profile: Annotated[
-        str, typer.Option(help=f"What to build: {', '.join(profile_names())}, or the path of a TOML file.")
+        str,
+        typer.Option(
+            metavar="NAME", help=f"What to build: {', '.join(profile_names())}, or the path of a TOML file."
+        ),
     ] = "default",
     out: Annotated[Path, typer.Option(help="Folder of the artifact store.")] = Path("artifacts"),
     corpus: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Your own documents (Parquet, CSV, JSON lines) instead of the profile's; repeatable."
+            metavar="FILE",
+            help="Your own documents (Parquet, CSV, JSON lines) instead of the profile's; repeatable.",
         ),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            help="Which column is what, as in text=abstract; of id, title, text, url, date, categories, "
-            "authors, citation_count. Repeatable; usual names are found without it."
+            metavar="WHAT=NAME",
+            help="Which column of --corpus is what, as in text=abstract; of id, title, text, url, date, categories, "
+            "authors, citation_count. Repeatable; usual names are found without it.",
         ),
     ] = None,
-    category: Annotated[str | None, typer.Option(help="Keep only documents of this category.")] = None,
+    category: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keep only documents of --corpus of this category.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Read at most this many documents of each --corpus.")
     ] = None,
     queries: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="FILE",
             help="A file of queries, one a line, to offer on the search page and to evaluate with; NAME=FILE for "
-            "one corpus only. Repeatable."
+            "one corpus only. Repeatable.",
         ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Run one stage and what it needs; switch nothing over.")
+        str | None,
+        typer.Option(metavar="STAGE", help="Run one stage and what it needs; switch nothing over."),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
+            metavar="ADDRESS",
             help="Address of a dask.distributed scheduler, as in tcp://host:8786: its workers embed, encode and "
-            "count. They run in this project's folder and see --out under the same path."
+            "count. They run in this project's folder and see --out under the same path.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
