@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,7 @@ class SqliteFile:
         if self._connection is None:
             connection = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT, check_same_thread=False)
             self._connection = connection
-            connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             for statement in self._tables.split(";"):
                 connection.execute(statement)
@@ -83,3 +84,17 @@ class SqliteFile:
         _LOG.warning(
             "The %s %s is damaged; it is now %s, and a new one begins.", self._what, self.path, aside.name
         )
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Readers do not wait for a writer. Two who open a new file at once both change this: SQLite tells the second at
+    once that the file is locked instead of letting it wait, so it tries again."""
+    until = time.monotonic() + _SECONDS_TO_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.02)

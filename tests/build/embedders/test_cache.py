@@ -93,3 +93,25 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     found, out = read(path)
     assert found.all()
     np.testing.assert_array_equal(out, ROWS)
+
+
+def test_a_new_file_that_another_has_just_opened_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cache.sqlite"
+    other = sqlite3.connect(path)
+    other.execute(
+        "BEGIN IMMEDIATE"
+    )  # it is about to write; SQLite refuses at once whoever would change to a log
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.rollback()
+
+    monkeypatch.setattr("build.sqlite_file.time.sleep", wait)
+    with VectorCache(path, "model", 8) as cache:
+        cache.write(TEXTS, ROWS)
+    other.close()
+    assert len(waits) == 1
+    assert read(path)[0].all()
