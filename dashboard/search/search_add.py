@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import data, state
 from dashboard.chips import feature_chip, feature_name, feature_row, steering_value
+from dashboard.label_words import with_words
 from dashboard.text import safe_text
 
 _MATCHES = 6
@@ -79,9 +80,7 @@ def _usable(table: pd.DataFrame, leave_out: Sequence[int]) -> np.ndarray:
 def by_words(table: pd.DataFrame, typed: str, leave_out: Sequence[int] = ()) -> list[int]:
     """Ids of features whose label contains every word typed, the most frequent first."""
     found = _usable(table, leave_out)
-    labels = table["label"].str.casefold()
-    for word in typed.casefold().split():
-        found &= labels.str.contains(word, regex=False).to_numpy(dtype=bool)
+    found &= with_words(table["label"], typed).to_numpy(dtype=bool)
     rows = np.flatnonzero(found)
     return [int(table.index[i]) for i in rows[np.argsort(-table["density"].to_numpy()[rows], kind="stable")]]
 

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import cards, chips, data, frame, state
 from dashboard.features.feature_page import back_to_all, feature_page
 from dashboard.features.label_panels import label_scores, pair_comparison
+from dashboard.label_words import with_words, words_box
 from dashboard.tables import download_table
 from dashboard.text import plain_text, safe_text
 
@@ -116,13 +117,7 @@ def _filters(table: pd.DataFrame) -> dict[str, Any]:
         [3, 3, 3, 2, 2], gap="medium", vertical_alignment="bottom"
     )
     with words:
-        text = st.text_input(
-            "Label contains",
-            key="features-words",
-            persist_state="session",
-            placeholder="any of its words",
-            max_chars=100,
-        )
+        text = words_box("Label contains", "features-words", "any of its words")
     with density:
         low, high = st.select_slider(
             "Density",
@@ -155,7 +150,7 @@ def _filters(table: pd.DataFrame) -> dict[str, Any]:
             help=chips.RELIABLE_HELP,
         )
     return {
-        "text": text or "",
+        "text": text,
         "density": (low, high),
         "score": None if least == _ANY_SCORE else least,
         "status": None if chosen == "any" else chosen,
@@ -173,9 +168,7 @@ def filtered(
 ) -> pd.DataFrame:
     """The features that fit, best label first: all words of ``text`` in the label, density in its range."""
     keep = table["density"].between(density[0] * (1 - 1e-6), density[1] * (1 + 1e-6))
-    labels = table["label"].str.casefold()
-    for word in text.casefold().split():
-        keep &= labels.str.contains(word, regex=False)
+    keep &= with_words(table["label"], text)
     if score is not None:
         keep &= table["pearson_matched"].ge(score).fillna(False)
     if status is not None:
