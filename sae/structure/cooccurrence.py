@@ -152,19 +152,16 @@ class _Tiles:
         for later in range(block, self.n_blocks):
             self.slots[block, later] = self.free.pop()
         share(lambda piece: self._count(pieces[piece]), len(pieces), self.threads)
-        share(lambda piece: self._add_lengths(pieces[piece]), len(pieces), self.threads)
-        offsets = np.zeros(last - first + 1, np.int64)
-        np.cumsum(self.lengths[first:last], out=offsets[1:])
-        m = int(offsets[-1])
-        found = Cooccurrence(offsets, np.empty(m, np.int32), np.empty(m, np.int32), np.empty(m, np.float32))
-        share(lambda piece: self._write(pieces[piece], found), len(pieces), self.threads)
+        parts: list[Cooccurrence | None] = [None] * len(pieces)
+
+        def hand_on(piece: int) -> None:
+            parts[piece] = self._rows(pieces[piece])
+
+        share(hand_on, len(pieces), self.threads)
         self.free += self.slots[: block + 1, block].tolist()
-        for start in range(0, last - first, ROWS_OF_PIECE):
-            own = offsets[start : start + ROWS_OF_PIECE + 1]
-            part = slice(own[0], own[-1])
-            yield Cooccurrence(
-                own - own[0], found.features[part], found.counts[part], found.similarities[part]
-            )
+        while parts:  # arrays of their own, let go one by one: a reader may keep the last
+            if part := parts.pop(0):
+                yield part
 
     def _count(self, first: int) -> None:
         """Fill the cells of a piece of rows."""
@@ -187,21 +184,17 @@ class _Tiles:
             )  # fmt: skip
         self.spare_rows.append(room)
 
-    def _sides(self, first: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """The end of a piece of rows, and the slots above and to the right of it."""
-        block = first // ROWS_OF_BLOCK
-        last = min(first + ROWS_OF_PIECE, self.n_latents)
-        return last, self.slots[: block + 1, block].copy(), self.slots[block, block:]
-
-    def _add_lengths(self, first: int) -> None:
-        last, above, _ = self._sides(first)
+    def _rows(self, first: int) -> Cooccurrence:
+        """A piece of rows, whole: they and all before them are counted."""
+        block, last = first // ROWS_OF_BLOCK, min(first + ROWS_OF_PIECE, self.n_latents)
+        above, later = self.slots[: block + 1, block].copy(), self.slots[block, block:]
         kernels.add_lengths(first, last, above, self.codes, self.ends, self.lengths)
-
-    def _write(self, first: int, found: Cooccurrence) -> None:
-        last, above, later = self._sides(first)
-        row = first % ROWS_OF_BLOCK
-        next_of = found.offsets[row : row + last - first].copy()
+        offsets = np.zeros(last - first + 1, np.int64)
+        np.cumsum(self.lengths[first:last], out=offsets[1:])
+        m = int(offsets[-1])
+        found = Cooccurrence(offsets, np.empty(m, np.int32), np.empty(m, np.int32), np.empty(m, np.float32))
         kernels.write_rows(
-            first, last, self.n_latents, above, later, self.values, self.codes, self.ends, next_of,
+            first, last, self.n_latents, above, later, self.values, self.codes, self.ends, offsets[:-1].copy(),
             found.features, found.counts, found.similarities,
         )  # fmt: skip
+        return found
