@@ -181,7 +181,9 @@ def _run_description(
 
 
 def _note(report: StepReport, steps_per_second: float) -> str:
-    return f"loss {report.loss:.4f} · fvu {report.fvu:.4f} · dead {report.dead} · {steps_per_second:.1f} steps/s"
+    return (
+        f"loss {report.loss:.4f} · fvu {report.fvu:.4f} · dead {report.dead} · {steps_per_second:.1f} steps/s"
+    )
 
 
 def train(
