@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 
 LATENT_PIECES = 8
 """Pieces into which the latents are divided, by equal work."""
+LEAST_MOMENT = 1e-36
+"""Adam's means below this are taken for 0: beside epsilon they are nothing."""
 BOUND_ROUNDING = 1.001
 """Allows for rounding in the bound of the gradient's norm."""
 
@@ -190,8 +192,8 @@ class FastStepper:
         rate = learning_rate / (1 - beta1**self.adam_steps)
         correction = 1 / math.sqrt(1 - beta2**self.adam_steps)
         numbers = (clip, 1 - beta1, beta2, 1 - beta2, rate, correction, ADAM_EPSILON)
-        settings = tuple(map(self.dtype, (*numbers, 1.0)))
-        decaying = tuple(map(self.dtype, (*numbers, 1 - learning_rate * self.train_config.encoder_decay)))
+        decay = 1 - learning_rate * self.train_config.encoder_decay
+        settings, decaying = (tuple(map(self.dtype, (*numbers, kept, LEAST_MOMENT))) for kept in (1.0, decay))
         dx_sums = np.zeros((len(entries.pieces), batch.x.shape[1]), self.dtype)
 
         def arrays(name: str) -> tuple[Array, Array, Array]:

@@ -143,6 +143,23 @@ def test_no_nan_whether_all_or_nothing_is_dead(path):
             assert np.isfinite(array).all()
 
 
+def test_momentum_of_a_latent_that_is_never_active_keeps_full_precision_or_is_0():
+    """Numbers without it make a step several times slower, and 0.9 of the smallest is rounded to itself."""
+    rng = np.random.default_rng(5)
+    config, parameters = SAEConfig(16, 30, 3), random_parameters(rng, 16, 30, np.float32)
+    _, fast = pair(config, TrainConfig(3), parameters, np.zeros(30, np.int64), 10**9, dtype=np.float32)
+    x = rng.standard_normal((20, 16)).astype(np.float32)
+    fast.step(x, None, 1e-3)
+    fast.weights["latent_bias"][:10] = -100.0
+    for _ in range(900):
+        fast.step(x, None, 0.0)
+    for moments in (fast.adam_mean, fast.adam_square):
+        for name in ("W_enc", "W_dec"):
+            sizes = np.abs(moments[name][:10])
+            assert ((sizes == 0) | (sizes >= np.finfo(np.float32).tiny)).all()
+    assert not fast.adam_mean["W_enc"][:10].any()
+
+
 def test_nothing_dead_means_no_aux_gradient():
     rng = np.random.default_rng(6)
     x, parameters = rng.standard_normal((50, 16)), random_parameters(rng, 16, 30)
