@@ -61,8 +61,9 @@ def find_candidates(
     row and of what rounding took from it; ``W_norms`` (2,): the largest such norms over W_enc's rows. A product's
     rounding error is a sum of d_in errors of either sign, so its deviation is about the product of norms over √d_in.
     TOLERANCE_DEVIATIONS of it are allowed for, and candidates kept within KEPT_TOLERANCES of that below the k-th value.
-    Row r owns the entries starts[r] … starts[r + 1], none where it has more than ``most``; ``limits`` (rows, 3) is what
-    ``settle_candidates`` needs to know. Blocks of ``length`` entries share a maximum.
+    Row r owns the entries starts[r] … starts[r + 1], none where it has more than ``most``: ``values`` and ``indices``
+    have room for ``most`` a row, and one row more. ``limits`` (rows, 3) is what ``settle_candidates`` needs to know.
+    Blocks of ``length`` entries share a maximum.
     """
     n, n_rows = screened.shape[0], len(x_norms)
     rounding, kept_tolerances = np.float32(BFLOAT16_ROUNDING), np.float32(KEPT_TOLERANCES)
@@ -105,13 +106,13 @@ def find_candidates(
             cut = kth_largest(value, count, k) - kept_tolerances * tolerance
             limits[r, LEAST] = cut + tolerance
             kept = 0
-            for i in range(count):
-                value[kept] = value[i]
-                place[kept] = place[i]
+            for i in range(
+                count
+            ):  # what is written needlessly is written over; copying slices would take longer
+                values[at + kept] = value[i]
+                indices[at + kept] = place[i]
                 kept += value[i] >= cut
             if kept <= most:
-                values[at : at + kept] = value[:kept]
-                indices[at : at + kept] = place[:kept]
                 at += kept
     starts[n_rows] = at
 
@@ -204,7 +205,8 @@ def settle_candidates(
             product = abs(exact[e] - latent_bias[indices[e]])
             excess = max(excess, abs(exact[e] - values[e]) - rounding * max(product, near))
         trusted = excess <= seen * limits[r, DEVIATION]
-        row[: last - first] = exact[first:last]
+        for e in range(first, last):
+            row[e - first] = exact[e]
         kth = settle(row, indices[first:last], last - first, k, top_acts[r], top_indices[r])
         if trusted and kth >= limits[r, LEAST]:
             uncertain[r] = 0

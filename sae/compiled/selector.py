@@ -196,8 +196,9 @@ class Selector:
         most = screen_kernels.most_candidates(n_latents, self.k)
         own = self._buffer.own
         starts, first_of = own("starts", (n + 1,), np.int32), own("first_of", (n_latents + 1,), np.int32)
-        values, exact, products = (own(name, (n * most,)) for name in ("values", "exact", "products"))
-        indices, entries, rows = (own(name, (n * most,), np.int32) for name in ("indices", "entries", "rows"))
+        room = ((n + 1) * most,)
+        values, exact, products = (own(name, room) for name in ("values", "exact", "products"))
+        indices, entries, rows = (own(name, room, np.int32) for name in ("indices", "entries", "rows"))
         limits, uncertain = own("limits", (n, 3)), own("uncertain", (n,), np.uint8)
         screened, norms = self._screened(x)
         screen_kernels.select_candidates(
