@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build.profile_table import checked_table
+from build.profile_table import checked_table, checked_tables
 from build.query_files import read_queries
 from sae.errors import UserError
 
@@ -181,11 +181,8 @@ def load_profile(name: str) -> BuildConfig:
         raise UserError(
             f"The profile {path} cannot be read ({error.strerror}). Mend that, or name another."
         ) from None
-    corpora = tuple(
-        _with_queries(checked_table(CorpusConfig, table, f"{path}, [[corpora]]"))
-        for table in raw.pop("corpora", [])
-    )
-    saes = tuple(checked_table(SAEPlan, table, f"{path}, [[saes]]") for table in raw.pop("saes", []))
+    corpora = tuple(map(_with_queries, checked_tables(CorpusConfig, raw.pop("corpora", []), path, "corpora")))
+    saes = checked_tables(SAEPlan, raw.pop("saes", []), path, "saes")
     if "grid" in raw:
         raw["grid"] = checked_table(GridConfig, raw["grid"], f"{path}, [grid]")
     if "tuning" in raw:

@@ -53,6 +53,8 @@ def test_the_papers_models_keep_their_names_at_both_widths() -> None:
         (MINIMAL + "documents_per_latent = 0\n", "documents_per_latent = 0"),
         (MINIMAL.replace('"a"', '"a."'), "cannot be used"),
         (MINIMAL.replace('"a"', '"query_encoder"'), "cannot be used"),
+        (MINIMAL.replace("[[corpora]]", "[corpora]"), r"begin each of them with \[\[corpora\]\]"),
+        ("saes = 3\n" + MINIMAL.split("[[saes]]")[0], r"begin each of them with \[\[saes\]\]"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
@@ -109,6 +111,8 @@ def test_a_folder_is_no_profile(tmp_path: Path) -> None:
             "[families]\nmax_densit = 1",
             r"\[families\]: unknown max_densit; known are at_least, .*max_density",
         ),
+        ("[families]\nthreshold = 5", r"The profile's \[families\]: threshold is 5\.0; it is a share"),
+        ("[labeller]\nbudget_usd = -2", r"sextant: \[labeller\] budget_usd is -2"),
         ("[splitting]\nnovel_cosine = 'a'", r"\[splitting\]: novel_cosine is 'a'; .*number"),
         ("[labeller]\npairs = ['a']", r"\[labeller\]: pairs.0 is 'a'; input should be a valid list"),
         ("[evaluation]\nquery = 3", r"\[evaluation\]: unknown query; known are .*queries"),
