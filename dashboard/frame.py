@@ -90,6 +90,10 @@ def _switches() -> None:
 def _switched() -> None:
     corpus_name, sae_name = st.session_state["switch-corpus"], st.session_state["switch-sae"]
     saes = data.corpus(corpus_name).saes
+    # A family, and the concept that splitting starts from, are others under the same number elsewhere.
+    st.query_params.pop("family", None)
+    if corpus_name != state.selected()[0]:
+        st.query_params.pop("start", None)
     state.select(corpus_name, sae_name if sae_name in saes else saes[0])
 
 

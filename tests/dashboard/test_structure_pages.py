@@ -56,6 +56,21 @@ def test_the_concept_that_splits_stays_in_the_address(
     assert start.value == 5
 
 
+def test_a_number_in_the_address_does_not_go_over_to_another_corpus_or_model(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = run("splitting", tiny_store, monkeypatch, corpus="planted", sae="SAE3", start="5")
+    app.selectbox(key="switch-sae").set_value("SAE6").run()
+    assert app.query_params["start"] in ("5", ["5"])  # it is of the smallest model, whichever is chosen
+    usual = run("splitting", tiny_store, monkeypatch, corpus="planted-too", sae="SAE6").query_params["start"]
+    app.selectbox(key="switch-corpus").set_value("planted-too").run()
+    assert app.query_params["start"] == usual
+    app = run("families", tiny_store, monkeypatch, corpus="planted", sae="SAE6", family="1")
+    assert "family" in app.query_params
+    app.selectbox(key="switch-corpus").set_value("planted-too").run()
+    assert "family" not in app.query_params
+
+
 @pytest.mark.parametrize("kept", [(), ("filter",), ("chance",), ("table 1", "left out")])
 def test_a_build_that_lacks_numbers_of_its_families_stands(
     kept: tuple[str, ...], tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
