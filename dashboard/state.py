@@ -21,14 +21,11 @@ from sae.store import Store
 
 ADDRESS_NAMES = ("corpus", "sae", "q", "like", "e", "mode", *search_choices.NAMES)
 DEFAULT_MODE = next(iter(MODES))
-_OF_A_CORPUS = ("like", "from", "to", "cat")  # mean nothing where another corpus is shown …
-_OF_AN_SAE = (
-    "e",
-    "fam",
-    "mute",
-    "with",
-)  # … and something else in another SAE, whose features have other numbers,
-_ON_A_PAGE = ("feature", "family", "start")  # and so do these, which pages read themselves
+# What a link names of a corpus means nothing where another is shown. What it names of an SAE is something else in
+# another, whose features have other numbers; so is what pages read from the address themselves.
+_OF_A_CORPUS = ("like", "from", "to", "cat")
+_OF_AN_SAE = ("e", "fam", "mute", "with")
+_ON_A_PAGE = ("feature", "family", "start")
 MAX_EDITS = 64
 MAX_QUERY_CHARACTERS = data.MAX_QUERY_CHARACTERS
 _RECENT_SECONDS = 3.0

@@ -43,9 +43,8 @@ _LETTER = re.compile(rf"(?<![\\:])\\({_any_of(_LETTERS)})(?:\{{\}}|\\(?= )|(?![A
 _IN_BRACES = re.compile(rf"\{{\\({_any_of(_LETTERS)})\}}")
 # An argument or an index, as in \hat{\mu} and x_{\mu} of a formula without dollars, stays.
 _SIGN_IN_BRACES = re.compile(rf"(?<![}}^_])(\\[A-Za-z]+)?\{{\\({_any_of(_SIGNS)})\}}")
-_LONE = re.compile(
-    r"\{([^\W\d_])\}"
-)  # braces around one letter that is none of ASCII's: they held its accent
+# Braces around one letter that is none of ASCII's: they held its accent.
+_LONE = re.compile(r"\{([^\W\d_])\}")
 _SET_IN = re.compile(r"\\(?:emph|text(?:it|bf|sc))\{([^{}]+)\}|\{\\(?:em|it|bf|sc|sl)\s([^{}]+)\}")
 _ESCAPED = re.compile(r"(?<!\\)\\([%&#])")
 

@@ -38,20 +38,11 @@ _GUESSES: dict[str, tuple[str, ...]] = {
     "title": ("title", "name", "headline", "heading", "subject"),
     "text": ("text", "abstract", "body", "content", "summary", "description", "document", "article"),
     "url": ("url", "link", "href", "permalink"),
-    "date": (
-        "date",
-        "created",
-        "published",
-        "publication_date",
-        "update_date",
-        "updated",
-        "year",
-        "timestamp",
-    ),
+    "date": ("date", "created", "published", "publication_date", "update_date", "updated", "year", "timestamp"),
     "categories": ("categories", "category", "tags", "subjects", "topics", "labels", "label", "section"),
     "authors": ("authors", "author", "creators", "creator", "by"),
     "citation_count": ("citation_count", "citations", "cited_by_count", "n_citations", "citationcount"),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
