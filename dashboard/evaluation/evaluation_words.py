@@ -79,7 +79,9 @@ def ahead_of_words(steering: pd.DataFrame, judge: str = "local", method: str = "
             continue
         points, low, high = (100 * found[column] for column in ("value", "low", "high"))
         where = "ahead" if points >= 0 else "behind"
-        told.append(f"{what} {abs(points):.0f} points {where} ({low:.0f} to {high:.0f})")
+        told.append(
+            f"{what} {abs(points):.0f} points {where} ({chips.signed(low, 0)} to {chips.signed(high, 0)})"
+        )
     if not told:
         return "Too few rewritten queries came near this fidelity to compare with."
     if REWRITER in set(steering["method"]):

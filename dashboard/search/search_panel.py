@@ -153,11 +153,16 @@ def _recognised(asked: Asked) -> None:
 
 
 def _side_effects(table: pd.DataFrame, asked: Asked) -> None:
-    if moved := asked.side_effects(_EFFECTS):
+    written = [
+        (effect.feature_id, sliders.shown(effect.before), sliders.shown(effect.after))
+        for effect in asked.side_effects(_EFFECTS)
+    ]
+    # 1.9 → 1.9 would say that nothing moved.
+    if moved := [one for one in written if one[1] != one[2]]:
         told = "".join(
-            f"<li><span>{html_text(feature_name(feature_row(table, effect.feature_id)), 60)}</span>"
-            f"<span>{sliders.shown(effect.before)} → {sliders.shown(effect.after)}</span></li>"
-            for effect in moved
+            f"<li><span>{html_text(feature_name(feature_row(table, feature_id)), 60)}</span>"
+            f"<span>{before} → {after}</span></li>"
+            for feature_id, before, after in moved
         )
         st.html(
             '<div class="sx-moved"><span title="Concepts of the steered query, encoded again, that no slider of yours '

@@ -90,7 +90,7 @@ def test_a_bad_result_is_told_as_one(steering: pd.DataFrame) -> None:
         worse
     )
     behind = steering.assign(value=-0.1, low=-0.2, high=-0.05, n=50)
-    assert "raising 10 points behind (-20 to -5)" in evaluation_words.ahead_of_words(behind)
+    assert "raising 10 points behind (−20 to −5)" in evaluation_words.ahead_of_words(behind)
     few = steering.assign(n=evaluation_words.FEWEST - 1)
     assert evaluation_words.does_it_steer(few).startswith("No trial")
     assert evaluation_words.answers(few) == []

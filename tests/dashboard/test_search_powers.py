@@ -28,6 +28,14 @@ def first_feature(app: AppTest) -> str:
     return next(match.group(1) for match in keys if match)
 
 
+@pytest.mark.parametrize(("edit", "visible"), [("1~0.02", False), ("1~30", True)])
+def test_what_moved_along_is_told_where_its_numbers_differ(page: Open, edit: str, visible: bool) -> None:
+    told = "".join(element.proto.body for element in page(sae="SAE3", e=edit).get("html"))
+    moved = re.findall(r"<span>([^<]*) → ([^<]*)</span>", told)
+    assert bool(moved) == visible == ("Moved along" in told)
+    assert all(before != after for before, after in moved)
+
+
 def pieces(app: AppTest, name: str) -> list[str]:
     return [e.proto.body for e in app.get("html") if f'class="{name}' in e.proto.body]
 
