@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 
 from dashboard.charts import ACCENT
-from dashboard.families.family_labels import bounds, font_size, ring_labels
+from dashboard.families.family_labels import LONGEST_LEVEL, bounds, cut_label, font_size, ring_labels
 from dashboard.families.family_node import Node, colours_of, in_rings
 from dashboard.text import plain_text
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _WIDE, _NARROW = 520, 330  # pixels across the drawing on a wide screen and on a telephone
+_LONGEST_NARROW = 15  # letters of a level label on a telephone, as far as two columns lie apart there
 
 
 def isolated(page: str, nodes: Sequence[Node], dark: bool, grow: float) -> str:
@@ -123,11 +124,12 @@ function show() {{
     }});
     return;
   }}
-  // In a narrow place the columns stand closer, alternate ones a little lower, so that more of them fit.
+  // In a narrow place the columns stand closer, alternate ones a little lower, and labels are cut, so that all fit.
   if (narrow !== box.clientWidth < 500) {{
     narrow = !narrow;
     nodes.update(order.map(id => narrow
-      ? {{id: id, x: stood[id].x * 0.55, y: stood[id].y + depth[id] % 2 * 24}} : {{id: id, ...stood[id]}}));
+      ? {{id: id, label: written.narrow[id], x: stood[id].x * 0.55, y: stood[id].y + depth[id] % 2 * 24}}
+      : {{id: id, label: written.wide[id], ...stood[id]}}));
   }}
   network.fit();
   network.moveTo({{scale: network.getScale() * 0.82}});  // labels reach beyond the outermost features
@@ -156,9 +158,16 @@ said.textContent = "Point at a feature, or use the arrow keys; click or press En
 
 
 def _written(nodes: Sequence[Node], grow: float) -> dict[str, object]:
-    """Labels of rings for a wide and a narrow place: in the latter fewer, and larger."""
+    """Labels for a wide and a narrow place: in the latter those of rings are fewer and larger, others shorter."""
     found: dict[str, object] = {}
-    for name, across in (("wide", _WIDE), ("narrow", _NARROW)) if in_rings(nodes) else ():
+    if not in_rings(nodes):
+        for name, longest in (("wide", LONGEST_LEVEL), ("narrow", _LONGEST_NARROW)):
+            found[name] = {
+                node.feature_id: cut_label(node.label, longest) or f"feature {node.feature_id}"
+                for node in nodes
+            }
+        return found
+    for name, across in (("wide", _WIDE), ("narrow", _NARROW)):
         font = font_size(nodes, across)
         labels = ring_labels(nodes, font, grow)
         found[name] = {"font": font, "labels": labels, "bounds": bounds(nodes, labels, font)}

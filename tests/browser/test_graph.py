@@ -108,6 +108,15 @@ def test_rings_are_shown_whole_with_their_labels(blank_page: OpenPage, width: in
     assert seen == []
 
 
+def test_labels_of_levels_are_shorter_on_a_narrow_screen(blank_page: OpenPage) -> None:
+    page, _ = blank_page(family_graph(star(("a concept with a long label",), 3), "features?feature="))
+    for width, longest in ((800, 27), (390, 15), (800, 27)):
+        page.set_viewport_size({"width": width, "height": 640})
+        page.frames[-1].wait_for_function(
+            "longest => Math.max(...nodes.get().map(node => node.label.length)) === longest", arg=longest
+        )
+
+
 def test_five_hundred_features_open_and_ask_nobody(blank_page: OpenPage) -> None:
     page, seen = blank_page(family_graph(star(("concept",), 499), "features?feature="))
     page.frame_locator("iframe").locator("#said").get_by_text("Point at a feature").wait_for()
