@@ -1,8 +1,5 @@
 """The search page, run headless against the tiny store."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +8,6 @@ import pytest
 from sae.store import Corpus
 from tests.dashboard.search_app import (
     CORPUS,
-    HOME,
-    ROOT,
     Open,
     address,
     bottom,
@@ -279,24 +274,3 @@ def test_without_a_query_encoder_examples_and_titles_lead_on(page: Open, copy: P
     assert shown_titles(page(store, like="17", corpus=CORPUS)) == shown_titles(app)
     app.text_input(key="add-feature").set_value("qqqq").run()
     assert any("No feature" in c.value for c in app.caption)
-
-
-def test_serving_imports_nothing_heavy(tiny_store: Path) -> None:
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({HOME!r}, default_timeout=60).run()\n"
-        "assert not app.exception and not app.warning\n"
-        "app.text_input(key='query-box').set_value('yeast').run()\n"
-        "app.switch_page('views/features.py').run()\n"
-        "heavy = ('torch', 'scipy', 'sklearn', 'openai', 'numba', 'transformers', 'matplotlib')\n"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "ARTIFACTS": str(tiny_store)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout

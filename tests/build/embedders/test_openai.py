@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from build.embedders import embed_corpus, make_embedder
-from build.embedders.openai import OpenAIEmbedder, cut_to_tokens
+from build.embedders.openai import OpenAIEmbedder
 from build.embedders.spending import price_per_token
-from build.tokens import tokens_about, tokens_at_most
+from build.tokens import tokens_at_most
 from sae.errors import UserError
 from tests.build.servers import CANARY, SPENT, send
 from tests.build.servers import serve as serve_at
@@ -280,27 +278,3 @@ def test_a_missing_key_is_found_before_a_build(monkeypatch: pytest.MonkeyPatch, 
     # A server of one's own often wants no key.
     make_embedder(openai | {"base_url": "http://127.0.0.1:1/v1"}).check()
     make_embedder({"kind": "minilm"}).check()
-
-
-@pytest.mark.parametrize(
-    "url", ["ftp://x/v1", "localhost", "http://user:word@x/v1", "http://x/v1?k=1", "http://x:port/v1"]
-)
-def test_a_bad_address_is_refused(url: str) -> None:
-    with pytest.raises(UserError, match="base_url"):
-        make_embedder({"kind": "openai", "base_url": url})
-
-
-def test_an_unknown_model_needs_its_width() -> None:
-    with pytest.raises(UserError, match="d_in"):
-        make_embedder({"kind": "openai", "model": "mine", "base_url": "http://127.0.0.1:1/v1"})
-
-
-@given(st.text(max_size=300), st.integers(1, 60))
-def test_cutting_keeps_the_longest_beginning_that_fits(text: str, limit: int) -> None:
-    cut = cut_to_tokens(text, limit)
-    if text.strip():
-        assert text.startswith(cut)
-        assert cut == text or tokens_about(text[: len(cut) + 1]) > limit
-    else:
-        assert cut == " "
-    assert tokens_about(cut) <= max(limit, 1)
