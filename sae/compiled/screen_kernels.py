@@ -106,9 +106,8 @@ def find_candidates(
             cut = kth_largest(value, count, k) - kept_tolerances * tolerance
             limits[r, LEAST] = cut + tolerance
             kept = 0
-            for i in range(
-                count
-            ):  # what is written needlessly is written over; copying slices would take longer
+            # What is written needlessly is written over; copying slices would take longer.
+            for i in range(count):
                 values[at + kept] = value[i]
                 indices[at + kept] = place[i]
                 kept += value[i] >= cut
