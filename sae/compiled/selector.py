@@ -48,7 +48,7 @@ SELECTED_ROWS = 128, 512
 """Least and most documents selected from in one piece, whole multiples of the least: the more, the seldomer a row of
 W_enc is read."""
 BATCH_ROWS = 1024
-"""Documents multiplied at once without a screen."""
+"""Documents of a batch where there are any number; without a screen they are multiplied at once."""
 
 Rows = Callable[[slice], None]
 """What is done with some rows of a batch."""
