@@ -43,7 +43,7 @@ publish: ## put the store where others open it: hf://datasets/owner/name or a fo
 	@$(READY) "$$python" -m build.publish "$$ARTIFACTS" "$$TO" $(FLAGS)
 
 test: ## run the tests
-	@$(READY) OMP_NUM_THREADS=1 "$$python" -m pytest -n 3 # for two cores: Chromium mostly waits; a thread each
+	@$(READY) OMP_NUM_THREADS=1 "$$python" -m pytest -n 2 # a thread each: more would wait for one another
 
 check: ## lint and check types
 	@$(READY) "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy

@@ -31,16 +31,14 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
 
 
 class FileByFile(LoadScopeScheduling):
-    """A worker takes a whole file, so that what its tests share is made once. The files in Chromium that share a server
-    are one piece of work; those of hostile stores each have their own.
+    """A worker takes a whole file, so that what its tests share is made once. All that is in Chromium is one piece of
+    work: one worker has the browser and the server, which mostly wait, and the other does what only computes.
 
     (``--dist loadgroup`` would group by marks, but pytest-xdist 3.8 loses them with pytest 9.2, in silence.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        shares = file.startswith("tests/browser/") and not file.startswith("tests/browser/test_hostile")
-        return "tests/browser" if shares else file
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -50,5 +48,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: none is left to one worker at the end while the other has nothing to do. The
-    first of all builds the tiny store; the slow ones after it do without, so nobody waits."""
+    first of all are in Chromium and build the tiny store; the slow ones after them do without it, so nobody waits."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
