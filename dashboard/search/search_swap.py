@@ -1,6 +1,7 @@
 """Sliders for families, and a feature swapped for the narrower ones that it splits into in a larger model."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -54,8 +55,9 @@ def family_sliders(table: pd.DataFrame, asked: Asked) -> None:
         members = family_members(asked.corpus_name, asked.sae_name, family_id)
         parent = feature_row(table, int(members.index[0]))
         name = plain_text(families.loc[family_id, "label"], 120) or feature_name(parent)
-        scale = family_scale(parent, move.amount)
-        key = f"family-{'-'.join(state.selected())}-{family_id}-{scale.stops[0]}-{scale.stops[-1]}"
+        slider = f"family-{'-'.join(state.selected())}-{family_id}"
+        scale = sliders.with_stop_at(move.amount, slider, partial(family_scale, parent))
+        key = f"{slider}-{hash(scale)}"
         at = scale.nearest(move.amount)
         if st.session_state.get(key) != at:
             st.session_state[key] = at
@@ -83,11 +85,11 @@ def family_sliders(table: pd.DataFrame, asked: Asked) -> None:
             _children(table, family_id, members, move)
 
 
-def family_scale(parent: pd.Series, amount: float) -> SliderScale:
+def family_scale(parent: pd.Series, also: list[float]) -> SliderScale:
     """The scale of a family's slider: changes of its strongest feature."""
     quantiles = parent["quantiles"]
     strong = number(quantiles[-1]) if quantiles is not None and len(quantiles) else None
-    return slider_scale(0.0, strong or number(parent["max_activation"]) or 1.0, [amount])
+    return slider_scale(0.0, strong or number(parent["max_activation"]) or 1.0, also)
 
 
 def _children(

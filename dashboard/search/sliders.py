@@ -1,5 +1,7 @@
 """One slider a feature: less at the left of zero, more at the right, its natural range marked."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -8,10 +10,11 @@ from dashboard.chips import feature_chip, feature_name, number, percent, signed
 from dashboard.search import search_choices, search_swap
 from dashboard.text import html_text, safe_text
 from sae.schema import QUANTILES
-from sae.steering.slider import SliderScale, slider_scale
+from sae.steering.slider import SliderScale, as_stop, slider_scale
 
 COMMON = 0.2  # a feature active in a larger share of the documents says little about any of them
 MUTE, SPLIT, FAMILY, ONLY = "mute", "split", "family", "only"
+_OWN_STOPS = "slider-stops"
 _MENU = {
     FAMILY: "Move its family with it",
     SPLIT: "Swap for its narrower concepts",
@@ -20,13 +23,28 @@ _MENU = {
 }
 
 
-def feature_scale(row: pd.Series, original: float, value: float | None) -> SliderScale:
+def with_stop_at(
+    value: float | None, slider: str, scale: Callable[[list[float]], SliderScale]
+) -> SliderScale:
+    """``scale([])``, or the scale with a stop more where ``value``, from a link or a preset, lies between its stops.
+
+    ``slider`` keeps that stop for the session: with other stops it would be another slider, and the hand that just
+    moves it would lose it.
+    """
+    kept: dict[str, float] = st.session_state.setdefault(_OWN_STOPS, {})
+    found = scale([kept[slider]] if slider in kept else [])
+    if value is None or as_stop(value) in found.stops:
+        return found
+    kept[slider] = value
+    return scale([value])
+
+
+def feature_scale(row: pd.Series, original: float, also: list[float]) -> SliderScale:
     """The scale of a feature's slider."""
     quantiles = row["quantiles"]
     strong = number(quantiles[-1]) if quantiles is not None and len(quantiles) else None
     strong = strong or number(row["max_activation"]) or max(original, 1.0)
-    # A link may set more than the slider would.
-    return slider_scale(original, strong, [] if value is None else [value])
+    return slider_scale(original, strong, also)
 
 
 def slider_row(row: pd.Series, original: float, value: float | None, colour: str, menu: list[str]) -> None:
@@ -36,10 +54,11 @@ def slider_row(row: pd.Series, original: float, value: float | None, colour: str
     results; menu: the entries of the menu that make sense for it.
     """
     feature_id = int(row["feature_id"])
-    scale = feature_scale(row, original, value)
-    at = scale.original if value is None else scale.nearest(value)
-    ends = f"{scale.stops[0]}-{scale.stops[-1]}-{scale.original}"
-    key = f"slider-{'-'.join(state.selected())}-{feature_id}-{ends}"
+    slider = f"slider-{'-'.join(state.selected())}-{feature_id}"
+    edit = None if value == original else value
+    scale = with_stop_at(edit, slider, lambda also: feature_scale(row, original, also))
+    at = scale.original if edit is None else scale.nearest(edit)
+    key = f"{slider}-{hash(scale)}"
     name = feature_name(row)
     with st.container(gap=None, key=f"row-{feature_id}"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
@@ -54,8 +73,8 @@ def slider_row(row: pd.Series, original: float, value: float | None, colour: str
                 type="tertiary",
                 disabled=value is None,
                 help=f"Back to {shown(original)}" if original else "Take this concept away again",
-                on_click=state.remove_edit,
-                args=(feature_id,),
+                on_click=_reset,
+                args=(feature_id, slider),
             )
             st.menu_button(
                 ":material/more_vert:",
@@ -130,6 +149,11 @@ def _moved(feature_id: int, key: str, original: float, scale: SliderScale) -> No
         state.remove_edit(feature_id)
     else:
         state.add_edit(feature_id, value)
+
+
+def _reset(feature_id: int, slider: str) -> None:
+    state.remove_edit(feature_id)
+    st.session_state.get(_OWN_STOPS, {}).pop(slider, None)
 
 
 def _chosen(feature_id: int) -> None:

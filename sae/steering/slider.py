@@ -36,11 +36,11 @@ class SliderScale:
         return (at - 1 + (value - low) / (high - low)) / (len(self.stops) - 1)
 
 
-def slider_scale(original: float, quantile_95: float, reach_to: Sequence[float] = ()) -> SliderScale:
+def slider_scale(original: float, quantile_95: float, also: Sequence[float] = ()) -> SliderScale:
     """The scale of a feature's slider.
 
     ``original``: its activation in the query, ≥ 0; ``quantile_95``: the activation that 95 % of the documents in
-    which it is active stay below, positive; ``reach_to``: values that must lie inside as well, such as an edit
+    which it is active stay below, positive; ``also``: values that are stops as well, to six digits, such as an edit
     from a link. Up it reaches REACH_75 · quantile_95 above its own activation, down as far below, or to
     −quantile_95 where that is further. Zero in the middle would let the left end of a feature that the query has
     lose the query.
@@ -48,12 +48,17 @@ def slider_scale(original: float, quantile_95: float, reach_to: Sequence[float] 
     if not (math.isfinite(quantile_95) and quantile_95 > 0 and math.isfinite(original)):
         raise ValueError(f"original {original} and quantile_95 {quantile_95} give no range")
     reach = REACH_75 * quantile_95
-    high = _rounded_up(max(abs(original) + reach, *reach_to, 0.0))
-    low = _rounded_up(max(quantile_95, reach - abs(original), *(-v for v in reach_to)))
+    high = _rounded_up(max(abs(original) + reach, *also, 0.0))
+    low = _rounded_up(max(quantile_95, reach - abs(original), *(-v for v in also)))
     own = round(original, 2 - math.floor(math.log10(abs(original)))) if original else 0.0
     up = {own, high, *(value for value in _stops(high) if value < high)}
     down = {-low, *(-value for value in _stops(low) if value < low)}
-    return SliderScale(tuple(sorted({0.0} | up | down)), own)
+    return SliderScale(tuple(sorted({0.0, *map(as_stop, also)} | up | down)), own)
+
+
+def as_stop(value: float) -> float:
+    """A value to the six digits with which stops are written, so that no two of them are written alike."""
+    return float(f"{value:.6g}") + 0.0
 
 
 def _stops(end: float) -> list[float]:

@@ -84,6 +84,24 @@ def test_a_link_opened_elsewhere_shows_the_same_page(page: Open) -> None:
     assert address(elsewhere) == link
 
 
+def test_a_slider_shows_what_a_link_set_and_stays_itself_when_it_is_moved(page: Open) -> None:
+    app = page()
+    app.select_slider[0].set_value(top(app.select_slider[0])).run()
+    feature = address(app)["e"].split("~")[0]
+    stops = [float(name.replace("−", "-")) for name in app.select_slider[0].options]
+    between = round(stops[-3] + 0.3 * (stops[-2] - stops[-3]), 4)
+    assert between not in stops
+    linked = page(**(address(app) | {"e": f"{feature}~{between}"}))
+    slider = linked.select_slider[0]
+    assert slider.value == between
+    slider.set_value(top(slider)).run()
+    moved = linked.select_slider[0]
+    assert (moved.key, moved.options) == (slider.key, slider.options)  # or a hand that drags it would lose it
+    assert address(linked)["e"] == address(app)["e"]
+    linked.button(key=f"reset-{feature}").click().run()
+    assert linked.select_slider[0].options == page().select_slider[0].options
+
+
 @pytest.mark.parametrize(
     "names", [{"sae": "SAE9"}, {"corpus": "else*where"}, {"corpus": "elsewhere", "sae": "SAE9"}]
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sae.steer import REACH_75
-from sae.steering.slider import STEPS, slider_scale
+from sae.steering.slider import STEPS, as_stop, slider_scale
 
 
 @given(
@@ -22,15 +22,16 @@ def test_a_scale_reaches_far_both_ways_and_is_fine_near_zero(
     stops = scale.stops
     assert list(stops) == sorted(set(stops))
     assert {0.0, scale.original} <= set(stops)
-    assert STEPS + 2 <= len(stops) <= 2 * STEPS + 3
+    assert STEPS + 2 <= len(stops) <= 2 * STEPS + 4
+    assert len({f"{stop:.6g}" for stop in stops}) == len(stops)
     assert scale.original == pytest.approx(original, rel=0.006)
     assert stops[-1] >= max(original + REACH_75 * quantile, edit) * (1 - 1e-9)
     assert stops[0] <= min(-quantile, original - REACH_75 * quantile, edit) * (1 - 1e-9)
-    sizes = sorted({abs(stop) for stop in stops if stop and stop != scale.original})
+    sizes = sorted({abs(stop) for stop in stops if stop and stop not in (scale.original, as_stop(edit))})
     assert sizes[-1] - sizes[-3] > 5 * sizes[0]
     assert scale.nearest(scale.original) == scale.original
     assert (scale.place(stops[0]), scale.place(stops[-1])) == (0, 1)
-    assert abs(scale.nearest(edit) - edit) <= max(stops[-1], -stops[0]) / 20
+    assert scale.nearest(edit) == as_stop(edit) == pytest.approx(edit, rel=1e-5)
 
 
 def test_the_left_end_of_what_a_query_has_is_no_further_than_the_right_one_of_what_it_has_not() -> None:
