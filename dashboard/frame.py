@@ -50,23 +50,26 @@ def tell_not_here() -> None:
         st.warning(sentence, icon=":material/info:")
 
 
-def header(title: str, sentence: str) -> None:
-    """A page's title and the sentence under it at the left, the corpus and SAE switches at the right."""
+def header(title: str, sentence: str, *, models: bool = True) -> None:
+    """A page's title and the sentence under it at the left, the corpus and SAE switches at the right; without
+    ``models`` that of the corpus alone, for a page that shows all models."""
     st.html(_NO_RAW_CSV)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         st.title(title, anchor=False)
         st.caption(sentence)
     with right:
-        _switches()
+        _switches(models)
 
 
-def _switches() -> None:
+def _switches(models: bool) -> None:
     corpus_name, sae_name = state.selected()
     corpora = data.store().corpora
     saes = data.corpus(corpus_name).saes
     # Widgets follow the session, never the other way round: a link or another page may have changed it.
-    st.session_state["switch-corpus"], st.session_state["switch-sae"] = corpus_name, sae_name
+    st.session_state["switch-corpus"] = corpus_name
+    if models:
+        st.session_state["switch-sae"] = sae_name
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.selectbox(
             "Corpus",
@@ -76,19 +79,21 @@ def _switches() -> None:
             on_change=_switched,
             help="The documents that are searched.",
         )
-        st.selectbox(
-            "Model",
-            saes,
-            key="switch-sae",
-            format_func=lambda name: _sae_title(corpus_name, name),
-            on_change=_switched,
-            help="The sparse autoencoder whose features steer the search: k features are active in a text, "
-            "of n that it knows.",
-        )
+        if models:
+            st.selectbox(
+                "Model",
+                saes,
+                key="switch-sae",
+                format_func=lambda name: _sae_title(corpus_name, name),
+                on_change=_switched,
+                help="The sparse autoencoder whose features steer the search: k features are active in a text, "
+                "of n that it knows.",
+            )
 
 
 def _switched() -> None:
-    corpus_name, sae_name = st.session_state["switch-corpus"], st.session_state["switch-sae"]
+    corpus_name = st.session_state["switch-corpus"]
+    sae_name = st.session_state.get("switch-sae", state.selected()[1])
     saes = data.corpus(corpus_name).saes
     # A family, and the concept that splitting starts from, are others under the same number elsewhere.
     st.query_params.pop("family", None)

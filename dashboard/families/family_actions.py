@@ -8,6 +8,7 @@ from dashboard.families.family_files import family_graphml, family_json
 from dashboard.families.family_node import Node
 from dashboard.families.family_svg import family_svg
 from dashboard.search import search_choices
+from dashboard.tables import download
 
 
 def family_actions(
@@ -41,17 +42,8 @@ def family_actions(
             ("GraphML", "application/xml", lambda: family_graphml(rows)),
             ("SVG", "image/svg+xml", lambda: family_svg(drawn)),
         ):
-            st.download_button(
-                kind,
-                content,
-                file_name=f"{stem}.{kind.lower()}",
-                mime=mime,
-                icon=":material/download:",
-                type="tertiary",
-                key=f"family-{kind}",
-                on_click="ignore",
-                help="Save this family.",
-            )
+            icon, told = ":material/download:", "Save this family."
+            download(kind, content, f"{stem}.{kind.lower()}", mime, f"family-{kind}", icon=icon, help=told)
 
 
 def steer_with(corpus_name: str, sae_name: str, family_id: int, tree: pd.DataFrame) -> None:

@@ -26,7 +26,9 @@ def view() -> None:
     cards.style()
     st.query_params.from_dict(st.query_params.to_dict())
     frame.header(
-        "Splitting", "Choose a concept of the small model and see it split, or stay, as models grow."
+        "Splitting",
+        "Choose a concept of the small model and see it split, or stay, as models grow.",
+        models=False,
     )
     found = structure_data.splitting(corpus_name)
     names = ordered_models(corpus_name)

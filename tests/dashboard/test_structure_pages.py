@@ -59,8 +59,7 @@ def test_the_concept_that_splits_stays_in_the_address(
 def test_a_number_in_the_address_does_not_go_over_to_another_corpus_or_model(
     tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = run("splitting", tiny_store, monkeypatch, corpus="planted", sae="SAE3", start="5")
-    app.selectbox(key="switch-sae").set_value("SAE6").run()
+    app = run("splitting", tiny_store, monkeypatch, corpus="planted", sae="SAE6", start="5")
     assert app.query_params["start"] in ("5", ["5"])  # it is of the smallest model, whichever is chosen
     usual = run("splitting", tiny_store, monkeypatch, corpus="planted-too", sae="SAE6").query_params["start"]
     app.selectbox(key="switch-corpus").set_value("planted-too").run()
@@ -69,6 +68,19 @@ def test_a_number_in_the_address_does_not_go_over_to_another_corpus_or_model(
     assert "family" in app.query_params
     app.selectbox(key="switch-corpus").set_value("planted-too").run()
     assert "family" not in app.query_params
+
+
+@pytest.mark.parametrize("view", ["splitting", "about"])
+def test_a_page_of_all_models_lets_nobody_choose_one(
+    view: str, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = run(view, tiny_store, monkeypatch, corpus="planted", sae="SAE6")
+    assert [box.key for box in app.selectbox if str(box.key).startswith("switch-")] == ["switch-corpus"]
+    app.selectbox(key="switch-corpus").set_value("planted-too").run()
+    assert not app.exception
+    app.switch_page("views/families.py").run()
+    assert app.selectbox(key="switch-corpus").value == "planted-too"
+    assert app.selectbox(key="switch-sae").value == "SAE6"
 
 
 @pytest.mark.parametrize("kept", [(), ("filter",), ("chance",), ("table 1", "left out")])
