@@ -53,7 +53,10 @@ def _build_in(root: Path) -> Path:
     if not root.is_dir() or not os.path.lexists(pointer):
         if (root / schema.BUILDS).is_dir() and any((root / schema.BUILDS).iterdir()):
             raise StoreError(f"No finished build in {root}/. Run `make artifacts` to finish it.")
-        raise StoreError(f"No artifacts in {root}/. Run `make artifacts`.")
+        raise StoreError(
+            f"No artifacts in {root}/. Run `make artifacts` to build them, or let `ARTIFACTS` name the folder, the "
+            "bundle or the address of a store."
+        )
     name = current_build(pointer) or ""
     if not name.isalnum():
         raise StoreError(f"{pointer} does not name a build. Run `make artifacts`.")

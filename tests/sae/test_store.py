@@ -30,7 +30,7 @@ def build_of(root: Path) -> Path:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"No artifacts in .*missing/\. Run `make artifacts`\."):
+    with pytest.raises(StoreError, match=r"No artifacts in .*missing/\. Run `make artifacts` .*`ARTIFACTS`"):
         open_store(tmp_path / "missing")
 
 
