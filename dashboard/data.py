@@ -17,10 +17,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.served import store
-from dashboard.tex import in_letters, letters
 from sae.encode import encode
 from sae.errors import UserError
 from sae.store import SAE, Corpus, Store, open_store
+from sae.tex import in_letters, letters
 
 if TYPE_CHECKING:
     from sae.query import QueryEncoder

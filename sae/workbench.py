@@ -25,6 +25,7 @@ from sae.steering.side_effects import side_effects
 from sae.steering.suggest import less_like, more_like
 from sae.storage.structure_store import FamilyReader
 from sae.store import open_store
+from sae.tex import without_accents
 from sae.why import Why, why
 
 
@@ -66,9 +67,10 @@ class Workbench:
         return self._table({"activation": self.steered.latents})
 
     def find(self, words: str) -> pd.DataFrame:
-        """Features whose label holds all the words: columns feature, label."""
-        wanted = words.casefold().split()
-        found = [f for f, label in enumerate(self.labels) if all(word in label.casefold() for word in wanted)]
+        """Features whose label holds all the words, with or without accents: columns feature, label."""
+        wanted = without_accents(words.casefold()).split()
+        folded = [without_accents(label.casefold()) for label in self.labels]
+        found = [f for f, label in enumerate(folded) if all(word in label for word in wanted)]
         return pd.DataFrame({"feature": found, "label": [self.labels[f] for f in found]})
 
     def steer(

@@ -11,11 +11,11 @@ from dashboard import chips, data, frame, state
 from dashboard.about_models import labels, models
 from dashboard.origin import origin
 from dashboard.tables import download_table
-from dashboard.tex import letters
 from dashboard.text import plain_text, safe_text
 from sae.citation import PAPERS, build_entry
 from sae.schema import SCHEMA_VERSION
 from sae.storage.manifest import Manifest
+from sae.tex import letters
 
 _TABLE_HEIGHT = 320  # pixels
 _EXAMPLES = 5  # documents shown for each reason of having been left out
@@ -23,7 +23,7 @@ _EXAMPLES = 5  # documents shown for each reason of having been left out
 
 def view() -> None:
     manifest = data.store().manifest
-    frame.header("About", "What was built, from what, with what errors, and how to check it.")
+    frame.header("About", "What was built, from what, with what errors, and how to check it.", models=False)
     _summary(manifest)
     origin()
     _corpora(manifest)

@@ -1,12 +1,13 @@
 """From texts to a flat array of tokens: what a word is, which words may border a phrase, how they inflect."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from sae.tex import letters, without_accents
 
 BOUNDARY = 0  # token id of everything that is not a word: punctuation, numbers, formulas, document ends
 
@@ -68,7 +69,6 @@ _LY_NOUN_LIST = "anomaly family assembly supply reply butterfly monopoly subfami
 LY_NOUNS = frozenset(_LY_NOUN_LIST.split())
 _WHOLE_STOPS = frozenset(word for word in STOP_WORDS if "-" in word)
 
-_ACCENT = re.compile(r"\{?\\(?:['`^\"~=.]\s?|[cvuHkr](?=\{))\{?\\?([A-Za-z])\}{0,2}")
 _FORMULA = re.compile(r"\$[^$]{0,300}\$|\\[a-zA-Z]+|https?://\S+|<[^<>\n]{1,60}>")
 _FIELD_MARK = re.compile(r":(?:param|type|return|returns|rtype|raises|keyword)\b[^:\n]{0,60}:|:[a-z:]+:(?=`)")
 _DOTTED_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?:\.[^\W\d]\w*)+")
@@ -104,24 +104,16 @@ def stem(word: str) -> str:
 
 def word_key(surface: str) -> str:
     """The merged form of one word: lower case, accents, possessive and plural removed."""
-    lower = surface.lower().replace("’", "'").removesuffix("'s").replace("'", "")
-    if not lower.isascii():
-        lower = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c))
-    return singular(lower)
-
-
-def without_tex_accents(text: str) -> str:
-    r"""``text`` with letters that TeX accents written bare, as they are searched for: ``Alfv\'en`` → ``Alfven``."""
-    return _ACCENT.sub(r"\1", text) if "\\" in text else text
+    return singular(without_accents(surface.lower().replace("’", "'").removesuffix("'s").replace("'", "")))
 
 
 def plain_text(text: str) -> str:
     """``text`` with formulas, addresses and markup turned into boundaries, names of code into their words, and
-    accented letters in TeX into bare ones.
+    letters in TeX into letters.
 
     ``sklearn.linear_model.Ridge`` becomes ``| sklearn | linear model | Ridge |``: no phrase crosses a bar.
     """
-    text = _FORMULA.sub(" | ", without_tex_accents(text))
+    text = _FORMULA.sub(" | ", letters(text))
     text = _FIELD_MARK.sub(" | ", text)
     text = _DOTTED_NAME.sub(lambda match: " | " + match.group().replace(".", " | ") + " | ", text)
     return _SNAKE_NAME.sub(lambda match: " | " + match.group().replace("_", " ").strip() + " | ", text)

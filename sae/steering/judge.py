@@ -20,7 +20,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from sae.labelling.words import STOP_WORDS, without_tex_accents, word_key
+from sae.labelling.words import STOP_WORDS, word_key
+from sae.tex import letters
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -128,11 +129,7 @@ def verdict(
 
 def content_words(text: str) -> set[str]:
     """The words of a text that say what it is about, without inflection."""
-    return {
-        _key(word)
-        for word in set(_WORD.findall(without_tex_accents(text).casefold()))
-        if word not in STOP_WORDS
-    }
+    return {_key(word) for word in set(_WORD.findall(letters(text).casefold())) if word not in STOP_WORDS}
 
 
 @lru_cache(maxsize=200_000)

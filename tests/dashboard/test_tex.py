@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.tex import in_letters, letters
 from sae import schema
 from sae.storage.arrays import write_table
+from sae.tex import in_letters, letters
 from tests.dashboard.search_app import CORPUS, Open, build_of, shown_titles
 from tests.sae import hostile
 

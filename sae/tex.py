@@ -1,7 +1,8 @@
 r"""Letters that a document's source wrote in TeX, as letters: ``Schr\"odinger`` → ``Schrödinger``.
 
 arXiv keeps titles and abstracts in ASCII. The store keeps what the source wrote, which is what was embedded and is
-checked against checksums; pages and their exports show this instead. Escaping comes after it, as for all foreign text.
+checked against checksums; labels are made of these letters, and pages and their exports show them. Escaping comes
+after it, as for all foreign text.
 """
 
 import re
@@ -61,6 +62,13 @@ def letters(text: str) -> str:
         found += [_outside_formulas(text[at : formula.start()]), formula[0]]
         at = formula.end()
     return "".join([*found, _outside_formulas(text[at:])])
+
+
+def without_accents(text: str) -> str:
+    """``text`` with bare letters, as words are looked for: ``Alfvén`` → ``Alfven``."""
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def in_letters(document: Mapping[str, Any]) -> dict[str, Any]:
