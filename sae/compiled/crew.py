@@ -3,7 +3,8 @@
 The pieces are fixed by the shape of the work, and every piece writes only its own results, so neither the
 number of threads nor their scheduling changes a bit. A thread that the operating system keeps waiting
 holds up one piece at most: with an equal share for each thread, as OpenMP deals it, two threads on a busy
-machine were measured to be ten times slower than one.
+machine were measured to be ten times slower than one. Threads wait for one another awake for a moment before they
+sleep: woken, they come late by what a small piece takes.
 """
 
 import itertools
@@ -12,11 +13,19 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 import torch
+
+from sae.compiled.waiting import await_change, await_sum
+
+LOOKS = 64_000
+"""Looks for which a thread waits awake, somewhat less than a millisecond: as long as the longest pause in a small step.
+To wake one that sleeps takes a tenth of that."""
+NAP = 5e-5
+"""Seconds that the one who waits for the last piece sleeps at a time afterwards."""
 
 
 def available_processors() -> int:
@@ -27,27 +36,75 @@ def available_processors() -> int:
         return os.cpu_count() or 1
 
 
-@cache
-def _helpers(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="crew")
+class _Job:
+    """Pieces that threads take one after the other; thread 0 is the one that shares them out."""
+
+    def __init__(self, task: Callable[[int], None], count: int, threads: int) -> None:
+        self.task, self.count = task, count
+        self.pieces = itertools.count()
+        self.done = np.zeros(threads, np.int64)
+        """Pieces that each thread is done with; written by that thread alone."""
+        self.error: BaseException | None = None
+
+    def work(self, thread: int) -> None:
+        """Take pieces while there are any. After an error the others are let go."""
+        for piece in self.pieces:
+            if piece >= self.count:
+                return
+            try:
+                if self.error is None:
+                    self.task(piece)
+            except BaseException as error:  # raised where the job was shared out
+                self.error = error
+            self.done[thread] += 1
+
+    def wait(self) -> None:
+        """Until every piece is done."""
+        if not await_sum(self.done, self.count, LOOKS):
+            while self.done.sum() < self.count:
+                time.sleep(NAP)
 
 
-_alone = threading.local()
+NO_JOB = _Job(lambda piece: None, 0, 0)
 
 
-def _help(task: Callable[[int], None], pieces: Iterator[int], count: int) -> None:
-    """``_work`` on a helper. OpenMP counts threads for each calling thread: what ``share`` set does not hold here."""
-    if not getattr(_alone, "set", False):
+class _Helper(threading.Thread):
+    """Takes part in the jobs that it is told of. Nothing depends on it: what it does not take, others do."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(name=f"crew-{number}", daemon=True)
+        self.number, self.job = number, NO_JOB
+        self._told, self._bell, self._asleep = np.zeros(1, np.int64), threading.Event(), False
+        self.start()
+
+    def tell(self, job: _Job) -> None:
+        """Of a job to take part in; it forgets the one before."""
+        self.job = job
+        self._told[0] += 1
+        if self._asleep:
+            self._bell.set()
+
+    def run(self) -> None:
+        """Wait for jobs, awake for a while, since the next often follows at once, then asleep."""
         torch.set_num_threads(1)
-        _alone.set = True
-    _work(task, pieces, count)
+        seen = 0
+        while True:
+            if not await_change(self._told, seen, LOOKS):
+                self._bell.clear()
+                self._asleep = True
+                if self._told[0] == seen:
+                    self._bell.wait()
+                self._asleep = False
+            seen, job = int(self._told[0]), self.job
+            job.work(self.number)
+            if self.job is job:
+                self.job = NO_JOB
+            del job  # with all that its task holds
 
 
-def _work(task: Callable[[int], None], pieces: Iterator[int], count: int) -> None:
-    for piece in pieces:
-        if piece >= count:
-            return
-        task(piece)
+@cache
+def _helper(number: int) -> _Helper:
+    return _Helper(number)
 
 
 class ThreadChoice:
@@ -83,27 +140,32 @@ class ThreadChoice:
         self._steps += 1
 
 
+@contextmanager
+def one_thread_in_torch() -> Iterator[None]:
+    """Inside, PyTorch computes on the thread that calls it: around ``share``, so that its threads do not compete with
+    these. OpenMP counts threads for each calling thread: helpers see to it themselves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def share(task: Callable[[int], None], count: int, threads: int | None = None) -> None:
     """Call ``task(0)`` … ``task(count − 1)``, each once, on ``threads`` threads (None: all processors).
 
-    The calling thread works too. Inside, PyTorch computes on the thread that calls it, so that its own
-    threads do not compete with these. An exception of a task is raised here.
+    The calling thread works too. An exception of a task is raised here; pieces not yet begun are let go.
     """
-    threads = min(count, threads or available_processors())
-    torch_threads = torch.get_num_threads()
-    pieces = itertools.count()
-    torch.set_num_threads(1)
+    threads = max(1, min(count, threads or available_processors()))
+    job = _Job(task, count, threads)
+    for number in range(1, threads):
+        _helper(number).tell(job)
     try:
-        if threads <= 1:
-            _work(task, pieces, count)
-            return
-        pool = _helpers(threads - 1)
-        helpers = [pool.submit(_help, task, pieces, count) for _ in range(threads - 1)]
-        try:
-            _work(task, pieces, count)
-        finally:
-            for helper in helpers:
-                if not helper.cancel():
-                    helper.result()
-    finally:
-        torch.set_num_threads(torch_threads)
+        job.work(0)
+    except KeyboardInterrupt as interrupt:  # between two pieces
+        job.error = interrupt
+        job.work(0)
+    job.wait()
+    if job.error is not None:
+        raise job.error

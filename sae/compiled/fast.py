@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sae.compiled import kernels, latent_kernels
 from sae.compiled.aligned import aligned_copy, aligned_zeros
 from sae.compiled.crew import ThreadChoice, available_processors, share
-from sae.compiled.fast_batch import Aux, Batch, BatchPass, Noise
+from sae.compiled.fast_batch import NO_AUX, Aux, Batch, BatchPass, Noise
 from sae.compiled.selector import Buffers, Selector, has_bfloat16_units
 from sae.config import SAEConfig, TrainConfig
 from sae.encode import IndexArray
@@ -113,13 +113,17 @@ class FastStepper:
     def _see(self, rows: FloatArray, noise: Noise) -> tuple[Batch, Entries, StepReport]:
         """All that a batch (n, d_in) says before the gradients of the weights."""
         batch = self.batch_pass(rows, noise, self.threads)
-        kernels.count_active(batch.acts, batch.indices, self.since_active)
-        dead = np.flatnonzero(self.since_active >= self.dead_after)
-        aux = self.batch_pass.aux_k(batch, dead, self.threads)
+        counts = self._buffer("counts", (self.sae_config.n_latents,), np.int64)
+        n_dead = kernels.count_active(batch.acts, batch.indices, counts, self.since_active, self.dead_after)
+        aux = NO_AUX
+        if n_dead and self.sae_config.aux_alpha:
+            dead = np.flatnonzero(self.since_active >= self.dead_after)
+            aux = self.batch_pass.aux_k(batch, dead, self.threads)
         loss = batch.fvu + self.sae_config.aux_alpha * aux.loss
-        return batch, self._sorted(batch, aux), StepReport(loss, aux.loss, batch.fvu, len(dead))
+        return batch, self._sorted(batch, aux, counts), StepReport(loss, aux.loss, batch.fvu, n_dead)
 
-    def _sorted(self, batch: Batch, aux: Aux) -> Entries:
+    def _sorted(self, batch: Batch, aux: Aux, counts: Array) -> Entries:
+        """``counts``: active entries of each latent in the batch, AuxK's not among them; written over."""
         buffer, n_latents = self._buffer, self.sae_config.n_latents
         count = batch.acts.size + aux.acts.size
         starts = buffer("starts", (n_latents + 1,), np.int64)
@@ -129,8 +133,10 @@ class FastStepper:
         bounds = np.empty(LATENT_PIECES + 1, np.int64)
         latent_kernels.sort_by_latent(
             batch.acts, batch.indices, batch.dz, aux.acts, aux.indices, aux.dz,
-            starts, rows, documents, acts, dz, bounds,
+            counts, starts, rows, documents, acts, dz, bounds,
         )  # fmt: skip
+        if aux.acts.size == 0:
+            documents = rows
         squared_bound = latent_kernels.latent_sums(
             starts, rows, documents, acts, dz, batch.gradient_norms, batch.x_norms, parallel, dlatent_bias
         )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sae.compiled import kernels
 from sae.compiled.crew import share
-from sae.compiled.selector import SELECTED_ROWS, Buffers, Selector
+from sae.compiled.selector import NO_BITS, SELECTED_ROWS, Buffers, Selector
 from sae.config import SAEConfig
 from sae.training.data import Standardisation, normal_quantiles
 from sae.training.loss import NO_VARIANCE
@@ -28,6 +28,10 @@ class Aux:
     indices: Array
     dz: Array
     loss: float
+
+
+NO_AUX = Aux(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32), 0.0)
+"""Where no latent is dead."""
 
 
 @dataclass
@@ -79,7 +83,6 @@ class BatchPass:
         self.mean = standardisation.mean.astype(dtype)
         self.inverse_scale = dtype(np.float32(1 / standardisation.scale))
         self.quantiles = normal_quantiles().astype(dtype)
-        self._no_codes = np.zeros((0, 0), np.uint16)
 
     def __call__(self, rows: Array, noise: Noise, threads: int) -> Batch:
         """Raw embeddings ``rows`` (n, d_in), ``noise`` (n, d_in) codes into normal_quantiles."""
@@ -95,10 +98,10 @@ class BatchPass:
         factor = self.dtype(2 / (n * d_in * self.normaliser))
         self.selector.refresh()
 
-        def prepare(part: slice) -> None:
+        def prepare(part: slice, rounded: Array, norms: Array) -> None:
             kernels.prepare_rows(
-                rows[part], self.mean, self.inverse_scale, self._no_codes if noise is None else noise[part],
-                self.quantiles, self.noise, weights["pre_bias"], z[part], x[part], x_norms[part],
+                rows[part], self.mean, self.inverse_scale, NO_BITS if noise is None else noise[part],
+                self.quantiles, self.noise, weights["pre_bias"], z[part], x[part], x_norms[part], rounded, norms,
             )  # fmt: skip
 
         def decode(part: slice) -> None:
@@ -114,11 +117,6 @@ class BatchPass:
     def aux_k(self, batch: Batch, dead: npt.NDArray[np.int64], threads: int) -> Aux:
         """The latents ``dead`` rebuild the residual; the gradient of that is written into ``batch.gradient``."""
         n, d_in = batch.x.shape
-        nothing = Aux(
-            np.zeros((n, 0), self.dtype), np.zeros((n, 0), np.int32), np.zeros((n, 0), self.dtype), 0
-        )
-        if not len(dead) or not self.config.aux_alpha:
-            return nothing
         residual = self._buffer("residual", (n, d_in))
         chunks = _chunks(n)
         squares, sums = np.zeros(len(chunks)), np.zeros((len(chunks), d_in), self.dtype)
@@ -138,7 +136,7 @@ class BatchPass:
         share(centre, len(chunks), threads)
         variance = float(squares.sum()) / (n * d_in)
         if variance <= NO_VARIANCE * mean_square:
-            return nothing
+            return NO_AUX
         n_aux = min(self.config.n_aux, len(dead))
         acts, dz = self._buffer("aux_acts", (n, n_aux)), self._buffer("aux_dz", (n, n_aux))
         indices = self._buffer("aux_indices", (n, n_aux), np.int32)

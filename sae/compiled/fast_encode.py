@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sae.compiled.aligned import aligned_copy
+from sae.compiled.kernels import round_rows
 from sae.compiled.selector import BATCH_ROWS, Buffers, Selector, has_bfloat16_units
 from sae.compiled.topk import order_rows
 from sae.encode import FloatArray, IndexArray, Weights
+
+Array = npt.NDArray[Any]
 
 
 class FastEncoder:
@@ -50,10 +53,12 @@ class FastEncoder:
         weights, selector, scale = self.weights, self.selector, np.float32(self.weights.scale)
         x = self._buffer("x", rows.shape)
 
-        def centre(part: slice) -> None:
+        def centre(part: slice, rounded: Array, norms: Array) -> None:
             np.subtract(rows[part], weights.mean, out=x[part], dtype=np.float32)
             x[part] /= scale
             x[part] -= weights.pre_bias
+            if len(rounded):
+                round_rows(x[part], rounded, norms)
 
         def finish(part: slice) -> None:
             order_rows(top_acts[part], top_indices[part])

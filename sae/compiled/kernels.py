@@ -51,11 +51,14 @@ def prepare_rows(
     z: Array,
     x: Array,
     x_norms: Array,
+    rounded: Array,
+    norms: Array,
 ) -> None:
     """Standardise ``rows`` (n, d_in) into the target z, and add noise and take pre_bias off into x.
 
     z = (rows − mean) · inverse_scale;  x = z + noise · quantiles[codes] − pre_bias. ``codes`` (n, d_in)
-    uint16, or (0, 0) for no noise. ``x_norms`` (n,) receives the norms of x's rows.
+    uint16, or (0, 0) for no noise. ``x_norms`` (n,) receives the norms of x's rows; ``rounded`` (n, d_in) and
+    ``norms`` (n, 2) what ``round_rows`` says of x, unless ``rounded`` is empty.
     """
     n_rows, d_in = rows.shape
     noisy = codes.shape[0] > 0
@@ -68,10 +71,14 @@ def prepare_rows(
             code = codes[r]
             for c in range(d_in):
                 entering[c] += noise * quantiles[code[c]]
-        squares = x.dtype.type(0)
-        for c in range(d_in):
-            squares += entering[c] * entering[c]
-        x_norms[r] = math.sqrt(squares)
+        if rounded.shape[0] > 0:
+            round_rows(x[r : r + 1], rounded[r : r + 1], norms[r : r + 1])
+            x_norms[r] = norms[r, 0]
+        else:
+            squares = x.dtype.type(0)
+            for c in range(d_in):
+                squares += entering[c] * entering[c]
+            x_norms[r] = math.sqrt(squares)
 
 
 @compiled
@@ -190,12 +197,19 @@ def centred_squares(rows: Array, mean: Array) -> float:
 
 
 @compiled
-def count_active(acts: Array, indices: Array, since_active: Array) -> None:
-    """Add this batch's documents to ``since_active`` (n_latents,) int64, and set active latents to 0."""
+def count_active(acts: Array, indices: Array, counts: Array, since_active: Array, dead_after: int) -> int:
+    """How often each latent is active in this batch, into ``counts`` (n_latents,) int64.
+
+    Adds its documents to ``since_active`` (n_latents,) int64, or sets it to 0 where a latent is active. Returns how
+    many latents have not been active for ``dead_after`` documents.
+    """
     n_rows, k = indices.shape
-    for j in range(len(since_active)):
-        since_active[j] += n_rows
+    counts[:] = 0
     for r in range(n_rows):
         for e in range(k):
-            if acts[r, e] > 0:
-                since_active[indices[r, e]] = 0
+            counts[indices[r, e]] += acts[r, e] > 0
+    dead = 0
+    for j in range(len(counts)):
+        since_active[j] = 0 if counts[j] > 0 else since_active[j] + n_rows
+        dead += since_active[j] >= dead_after
+    return dead

@@ -14,12 +14,16 @@ from numba.extending import intrinsic
 
 from sae.compiled.bits import widened
 from sae.compiled.jit import compiled
+from sae.compiled.prefetch import prefetch
 from sae.compiled.topk import LOWEST
 from sae.compiled.vectors import WORD
 
 Array = np.ndarray[Any, Any]
 
 _trailing_zeros: Any = numbers.trailing_zeros
+AHEAD = 32
+"""Latents by which a product is asked for before it is read: they lie too far apart for the processor to see it by
+itself."""
 HALVINGS = 26
 """Steps of a bisection after which float32 bounds are as near as they get."""
 
@@ -54,6 +58,10 @@ def lane_maxima(screened: Array, group: int, latent_bias: Array, length: int, ma
         j = block * length
         end = min(n_latents, j + length)
         while j + 2 <= end:
+            ahead = min(j + AHEAD, n_latents - 2)
+            for row in range(ahead, ahead + 2):
+                prefetch(screened[row, group], 0)
+                prefetch(screened[row, group], WORD // 2)
             first, second = screened[j, group], screened[j + 1, group]
             bias, next_bias = latent_bias[j], latent_bias[j + 1]
             for lane in range(WORD):

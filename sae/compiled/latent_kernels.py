@@ -23,6 +23,7 @@ def sort_by_latent(
     aux_acts: Array,
     aux_indices: Array,
     aux_dz: Array,
+    counts: Array,
     starts: Array,
     rows: Array,
     documents: Array,
@@ -32,17 +33,16 @@ def sort_by_latent(
 ) -> None:
     """Counting sort of a batch's active entries by latent, the AuxK ones (n, n_aux) after the others.
 
-    Latent j owns the entries starts[j] … starts[j + 1] of the other arrays: ``rows`` of the output's gradient,
-    where AuxK's n rows follow on the n of the reconstruction, and ``documents``, the same modulo n.
+    ``counts`` (n_latents,) says how many of the others each latent has, and is written over. Latent j owns the entries
+    starts[j] … starts[j + 1] of the other arrays: ``rows`` of the output's gradient, where AuxK's n rows follow on the
+    n of the reconstruction, and ``documents``, the same modulo n, which without AuxK are ``rows`` and not written.
     ``bounds`` (pieces + 1,) cuts the latents into pieces of equal work.
     """
     n_latents = len(starts) - 1
-    n_rows = indices.shape[0]
-    following = np.zeros(n_latents, np.int64)
-    for r in range(n_rows):
-        for e in range(indices.shape[1]):
-            following[indices[r, e]] += acts[r, e] > 0
-        for e in range(aux_indices.shape[1]):
+    n_rows, n_aux = indices.shape[0], aux_indices.shape[1]
+    following = counts
+    for r in range(len(aux_indices)):
+        for e in range(n_aux):
             following[aux_indices[r, e]] += aux_acts[r, e] > 0
     entries = 0
     for j in range(n_latents):
@@ -56,11 +56,12 @@ def sort_by_latent(
                 place = following[indices[r, e]]
                 following[indices[r, e]] = place + 1
                 rows[place] = r
-                documents[place] = r
+                if n_aux > 0:
+                    documents[place] = r
                 sorted_acts[place] = acts[r, e]
                 sorted_dz[place] = dz[r, e]
-    for r in range(n_rows):
-        for e in range(aux_indices.shape[1]):
+    for r in range(len(aux_indices)):
+        for e in range(n_aux):
             if aux_acts[r, e] > 0:
                 place = following[aux_indices[r, e]]
                 following[aux_indices[r, e]] = place + 1

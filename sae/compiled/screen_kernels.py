@@ -234,8 +234,8 @@ def select_candidates(
     top_acts: Array,
     top_indices: Array,
     uncertain: Array,
-) -> None:
-    """The three kernels above in one, so that threads meet in Python once a piece: what waits there waits long."""
+) -> int:
+    """The three kernels above in one; returns how many rows are uncertain."""
     find_candidates(
         screened, latent_bias, x_norms, W_norms, x.shape[1], k, length, most, starts, values, indices, limits
     )
@@ -243,3 +243,7 @@ def select_candidates(
     settle_candidates(
         starts, values, exact, indices, latent_bias, limits, k, top_acts, top_indices, uncertain
     )
+    left = 0
+    for r in range(len(uncertain)):
+        left += uncertain[r]
+    return left

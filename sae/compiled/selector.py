@@ -11,7 +11,7 @@ import torch
 
 from sae.compiled import kernels, screen_kernels, topk
 from sae.compiled.aligned import aligned_zeros
-from sae.compiled.crew import available_processors, share
+from sae.compiled.crew import available_processors, one_thread_in_torch, share
 from sae.compiled.vectors import WORD
 
 Array = npt.NDArray[Any]
@@ -50,8 +50,12 @@ W_enc is read."""
 BATCH_ROWS = 1024
 """Documents of a batch where there are any number; without a screen they are multiplied at once."""
 
-Rows = Callable[[slice], None]
-"""What is done with some rows of a batch."""
+NO_BITS, NO_NORMS = np.zeros((0, 0), np.uint16), np.zeros((0, 2), np.float32)
+Prepare = Callable[[slice, Array, Array], None]
+"""Writes some rows of a batch and, where the arrays are not empty, their bfloat16 bits and norms, as
+``kernels.round_rows`` does."""
+Finish = Callable[[slice], None]
+"""Goes on with some rows that are selected."""
 
 
 def _nothing(rows: slice) -> None:
@@ -69,6 +73,29 @@ def selection_pieces(n: int, threads: int | None) -> list[slice]:
 
 def _bfloat16(bits: Array) -> torch.Tensor:
     return torch.from_numpy(bits).view(torch.bfloat16)
+
+
+class _Scratch:
+    """What a thread writes while it selects from n documents, in the order of ``screen_kernels.select_candidates``.
+
+    Made once: Python is slow between two kernels, which leave nothing of it in the cache.
+    """
+
+    def __init__(self, n: int, d_in: int, n_latents: int, k: int, buffer: Buffers) -> None:
+        most = screen_kernels.most_candidates(n_latents, k)
+        own, room, int32 = buffer.own, ((n + 1) * most,), np.int32
+        self.n = n
+        self.rounded, self.norms = own("rounded", (n, d_in), np.uint16), own("norms", (n, 2))
+        groups = -(-n // WORD) | 1  # odd: rows at distances of powers of two compete for places in the cache
+        self.screened = own("screened", (n_latents, groups, WORD), np.uint16)
+        self.factor = _bfloat16(self.rounded).t()
+        self.product = _bfloat16(self.screened.reshape(n_latents, -1))[:, :n]
+        self.uncertain = own("uncertain", (n,), np.uint8)
+        self.candidates = (
+            most, own("starts", (n + 1,), int32), own("values", room), own("exact", room), own("products", room),
+            own("indices", room, int32), own("entries", room, int32), own("rows", room, int32),
+            own("first_of", (n_latents + 1,), int32), own("limits", (n, 3)),
+        )  # fmt: skip
 
 
 class Selector:
@@ -89,8 +116,10 @@ class Selector:
         """W_enc's bfloat16 bits (n, d_in), which are not there without a screen, and its rows' norms (n, 2), as
         ``kernels.round_rows`` writes them; whoever changes W_enc keeps them up to date."""
         self._largest_norms = np.zeros(2, W_enc.dtype)
+        self._scratches: dict[int, _Scratch] = {}
         if screen:
             self.shadow = aligned_zeros(W_enc.shape, np.uint16), self.shadow[1]
+            self._rounded_W_enc = _bfloat16(self.shadow[0])
             self.round_weights()
 
     def round_weights(self) -> None:
@@ -116,8 +145,8 @@ class Selector:
         top_acts: Array,
         top_indices: Array,
         threads: int | None = None,
-        prepare: Rows = _nothing,
-        finish: Rows = _nothing,
+        prepare: Prepare | None = None,
+        finish: Finish = _nothing,
     ) -> None:
         """Fill ``top_acts``, ``top_indices`` (n, k) for ``x`` (n, d_in) = z − pre_bias, in no order, shared out over
         threads (None: all processors).
@@ -131,11 +160,16 @@ class Selector:
 
             def through(number: int) -> None:
                 rows = parts[number]
-                prepare(rows)
-                self._select_screened(x[rows], top_acts[rows], top_indices[rows])
+                scratch = self._scratch(rows.stop - rows.start)
+                if prepare is None:
+                    kernels.round_rows(x[rows], scratch.rounded, scratch.norms)
+                else:
+                    prepare(rows, scratch.rounded, scratch.norms)
+                self._select_screened(scratch, x[rows], top_acts[rows], top_indices[rows])
                 finish(rows)
 
-            share(through, len(parts), threads)
+            with one_thread_in_torch():
+                share(through, len(parts), threads)
             return
         for start in range(0, len(x), BATCH_ROWS):
             batch = range(len(x))[start : start + BATCH_ROWS]
@@ -148,14 +182,15 @@ class Selector:
         top_acts: Array,
         top_indices: Array,
         threads: int | None,
-        prepare: Rows,
-        finish: Rows,
+        prepare: Prepare | None,
+        finish: Finish,
     ) -> None:
         parts = [
             slice(batch.start + part.start, batch.start + part.stop)
             for part in selection_pieces(len(batch), threads)
         ]
-        share(lambda number: prepare(parts[number]), len(parts), threads)
+        if prepare is not None:
+            share(lambda number: prepare(parts[number], NO_BITS, NO_NORMS), len(parts), threads)
         pre_act = self._multiply(x[batch.start : batch.stop], threads)
 
         def through(number: int) -> None:
@@ -177,36 +212,28 @@ class Selector:
             if last > first:
                 torch.mm(columns, weights[first:last].t(), out=out[:, first:last])
 
-        share(multiply_piece, PRODUCT_PIECES, threads)
+        with one_thread_in_torch():
+            share(multiply_piece, PRODUCT_PIECES, threads)
         return product
 
-    def _screened(self, x: Array) -> tuple[Array, Array]:
-        """W_enc times x (n, d_in), both rounded to bfloat16, as ``screen_kernels`` wants it, and x's norms (n, 2)."""
-        n, n_latents = len(x), len(self.W_enc)
-        rounded, norms = self._buffer.own("rounded", x.shape, np.uint16), self._buffer.own("norms", (n, 2))
-        kernels.round_rows(x, rounded, norms)
-        groups = -(-n // WORD) | 1  # odd: rows at distances of powers of two compete for places in the cache
-        screened = self._buffer.own("screened", (n_latents, groups, WORD), np.uint16)
-        out = _bfloat16(screened.reshape(n_latents, -1))[:, :n]
-        torch.mm(_bfloat16(self.shadow[0]), _bfloat16(rounded).t(), out=out)
-        return screened, norms
+    def _scratch(self, n: int) -> _Scratch:
+        """This thread's, for n documents."""
+        thread = threading.get_ident()
+        held = self._scratches.get(thread)
+        if held is None or held.n != n:
+            n_latents, d_in = self.W_enc.shape
+            held = self._scratches[thread] = _Scratch(n, d_in, n_latents, self.k, self._buffer)
+        return held
 
-    def _select_screened(self, x: Array, top_acts: Array, top_indices: Array) -> None:
-        n, n_latents = len(x), len(self.W_enc)
-        most = screen_kernels.most_candidates(n_latents, self.k)
-        own = self._buffer.own
-        starts, first_of = own("starts", (n + 1,), np.int32), own("first_of", (n_latents + 1,), np.int32)
-        room = ((n + 1) * most,)
-        values, exact, products = (own(name, room) for name in ("values", "exact", "products"))
-        indices, entries, rows = (own(name, room, np.int32) for name in ("indices", "entries", "rows"))
-        limits, uncertain = own("limits", (n, 3)), own("uncertain", (n,), np.uint8)
-        screened, norms = self._screened(x)
-        screen_kernels.select_candidates(
-            screened, x, norms, self.W_enc, self._largest_norms, self.latent_bias, self.k, self.block_length, most,
-            starts, values, exact, products, indices, entries, rows, first_of, limits,
-            top_acts, top_indices, uncertain,
+    def _select_screened(self, scratch: _Scratch, x: Array, top_acts: Array, top_indices: Array) -> None:
+        """From the product of W_enc and ``scratch.rounded``, which is x (n, d_in) in bfloat16."""
+        torch.mm(self._rounded_W_enc, scratch.factor, out=scratch.product)
+        left = screen_kernels.select_candidates(
+            scratch.screened, x, scratch.norms, self.W_enc, self._largest_norms, self.latent_bias, self.k,
+            self.block_length, *scratch.candidates, top_acts, top_indices, scratch.uncertain,
         )  # fmt: skip
-        self._select_again(x, np.flatnonzero(uncertain), top_acts, top_indices)
+        if left:
+            self._select_again(x, np.flatnonzero(scratch.uncertain), top_acts, top_indices)
 
     def _select_again(self, x: Array, rows: Array, top_acts: Array, top_indices: Array) -> None:
         """Rows that the screen did not settle, from all entries in float32.
@@ -214,8 +241,6 @@ class Selector:
         A product's bits depend on how many rows are in it; these are computed as candidates are, so that neither the
         screen nor the pieces change a bit.
         """
-        if len(rows) == 0:
-            return
         acts, indices = np.empty((len(rows), self.k), np.float32), np.empty((len(rows), self.k), np.int32)
         pre_act = self._buffer.own("uncertain_pre_act", (len(rows), len(self.W_enc)))
         screen_kernels.compute_rows(x, self.W_enc, rows, pre_act)

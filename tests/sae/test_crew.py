@@ -1,14 +1,16 @@
-"""Threads that share a job do not make threads of their own."""
+"""Threads that share a job: every piece once, errors, several jobs at once, and no threads of their own."""
 
 import ctypes
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 import torch
 
-from sae.compiled.crew import share
+from sae.compiled import crew
+from sae.compiled.crew import one_thread_in_torch, share
 
 
 @pytest.mark.skipif(
@@ -28,7 +30,92 @@ def test_openmp_runs_on_the_thread_that_calls_it() -> None:
         seen[threading.get_ident()] = openmp.omp_get_max_threads()
 
     before = torch.get_num_threads()
-    share(task, 6, 3)
+    with one_thread_in_torch():
+        share(task, 6, 3)
     assert len(seen) > 1
     assert set(seen.values()) == {1}
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_each_piece_is_done_once_however_long_the_helpers_waited(threads: int) -> None:
+    for count in (0, 1, 2, 7, 300):
+        for pause in (0, 0, 0, 0.002):
+            time.sleep(pause)
+            done = [0] * count
+
+            def task(piece: int, done: list[int] = done) -> None:
+                done[piece] += 1
+
+            share(task, count, threads)
+            assert done == [1] * count
+
+
+def test_several_threads_may_share_at_once_and_within_a_share() -> None:
+    sums: dict[int, int] = {}
+
+    def outer(number: int) -> None:
+        done: list[int] = []
+        for _ in range(50):
+            share(done.append, 20, 3)
+        sums[number] = sum(done)
+
+    sharers = [threading.Thread(target=outer, args=(number,)) for number in range(3)]
+    for sharer in sharers:
+        sharer.start()
+    for sharer in sharers:
+        sharer.join()
+    share(lambda piece: outer(3 + piece), 4, 3)
+    assert sums == dict.fromkeys(range(7), 50 * sum(range(20)))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_is_raised_once_no_piece_is_at_work_and_the_rest_is_let_go(threads: int) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def task(piece: int) -> None:
+        begun.append(piece)
+        time.sleep(0.001)
+        if piece == 5:
+            raise ValueError("piece 5")
+        ended.append(piece)
+
+    with pytest.raises(ValueError, match="piece 5"):
+        share(task, 1000, threads)
+    assert sorted(begun) == sorted([*ended, 5])
+    assert len(begun) < 100
+    share(begun.append, 3, threads)
+
+
+def test_an_interrupt_between_two_pieces_does_not_wait_for_what_nobody_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = crew._Job.work
+    interrupts = iter([KeyboardInterrupt()])
+
+    def interrupted(job: crew._Job, thread: int) -> None:
+        for interrupt in interrupts:
+            raise interrupt
+        work(job, thread)
+
+    monkeypatch.setattr(crew._Job, "work", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        share(lambda piece: None, 10, 1)
+
+
+def test_helpers_hold_nothing_of_a_job_that_is_done() -> None:
+    class Held:
+        pass
+
+    def job() -> weakref.ref[Held]:
+        held = Held()
+        share(lambda piece: time.sleep(0.001 * isinstance(held, Held)), 20, 3)
+        return weakref.ref(held)
+
+    left = job()
+    for _ in range(500):
+        if left() is None:
+            return
+        time.sleep(0.01)
+    pytest.fail("a helper still holds the task")
