@@ -35,10 +35,10 @@ look: Any = intrinsic(_look)
 @compiled
 def await_change(number: Array, seen: int, looks: int) -> bool:
     """Whether ``number[0]`` became another than ``seen`` within so many ``looks``."""
-    for _ in range(looks):
-        if look(number, 0) != seen:
-            return True
-    return False
+    left = looks
+    while left > 0 and look(number, 0) == seen:
+        left -= 1
+    return left > 0
 
 
 @compiled
