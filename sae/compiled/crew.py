@@ -89,7 +89,7 @@ class _Helper(threading.Thread):
         torch.set_num_threads(1)
         seen = 0
         while True:
-            if not await_change(self._told, seen, LOOKS):
+            if self._told[0] == seen and not await_change(self._told, seen, LOOKS):
                 self._bell.clear()
                 self._asleep = True
                 if self._told[0] == seen:
