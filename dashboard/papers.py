@@ -82,3 +82,13 @@ COMPUTE_LAWS = tuple(
 LABEL_CITATION = "O'Neill et al. 2024, section 3 and figure 4"
 LABEL_INTERPRETER = "gpt-4o, judged by gpt-4o-mini"
 LABEL_MEDIANS = {"cs.LG": (0.65, 0.71), "astro-ph": (0.85, 0.98)}
+
+
+def nearest_corpus(name: str) -> str:
+    """The papers' corpus that stands beside ours: the same one where there is one, however it is written."""
+    same = [one for one in N_DOCUMENTS if _letters(one) == _letters(name)]
+    return [*same, "cs.LG"][0]
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name)).casefold()

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.tables import download_table
+from dashboard.tables import download_table, with_minus
 
 _ROW = 35  # pixels
 
@@ -27,8 +27,9 @@ def row_table(
     ``columns``: st.column_config by name, None hides one; ``name``: of the file to take away, which holds
     ``saved`` where that differs from what is shown; ``hint``: what choosing a row does.
     """
+    table, configured = with_minus(shown, columns)
     event: Any = st.dataframe(
-        shown,
+        table,
         hide_index=True,
         height=min(height, _ROW * (len(shown) + 1) + 3),
         on_select="rerun",
@@ -36,7 +37,7 @@ def row_table(
         key=key,
         alt=alt,
         placeholder="–",
-        column_config=dict(columns),
+        column_config=configured,
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(hint, width="content")

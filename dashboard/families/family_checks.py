@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import chips, page_script, structure_data
 from dashboard.families import family_charts
 from dashboard.row_table import score_column
+from dashboard.tables import with_minus
 from dashboard.text import plain_text, safe_text
 
 PAPERS = {  # O'Neill et al. 2024, table 1: size, F1, Pearson, R, C ratio, D ratio, share included
@@ -79,14 +80,17 @@ def _table_1(table: pd.Series, sae_name: str) -> None:
     columns = {
         name: score_column(title, width, told, form) for name, (title, width, told, form) in _ROWS.items()
     }
+    written, configured = with_minus(
+        shown, {"model": st.column_config.TextColumn("Model", width=200), **columns}
+    )
     st.dataframe(
-        shown,
+        written,
         hide_index=True,
         width="content",
         height="content",
         placeholder="–",
         alt="Table 1 of the families here and in the papers",
-        column_config={"model": st.column_config.TextColumn("Model", width=200), **columns},
+        column_config=configured,
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, chips, data
-from dashboard.tables import download_table
+from dashboard.tables import download_table, with_minus
 from dashboard.text import plain_text, safe_text
 from sae.storage import label_store
 
@@ -63,9 +63,8 @@ def prediction(corpus_name: str, sae_name: str, row: pd.Series) -> None:
                 "confidence": evidence["confidence"],
             }
         )
-        st.dataframe(
-            shown, hide_index=True, height=300, column_config=_EVIDENCE_COLUMNS, alt="Scored documents"
-        )
+        written, columns = with_minus(shown, _EVIDENCE_COLUMNS)
+        st.dataframe(written, hide_index=True, height=300, column_config=columns, alt="Scored documents")
         download_table(shown, f"feature-{int(row['feature_id'])}-scored-documents", key="evidence-csv")
 
 

@@ -10,8 +10,8 @@ from dashboard.charts import ACCENT, CONTRAST, MUTED, themed
 from dashboard.text import plain_text
 
 _WIDE = 560  # pixels from which labels between columns do not run into each other
-# Columns of room for labels at the left and at the right. Where the chart is narrow only the last column is written.
-_LEFT, _RIGHT = 0.55, 1.05
+# Columns of room for labels at the left and at the right; where the chart is narrow only the last column is written.
+_LEFT, _RIGHT = (f"(width > {_WIDE} ? {wide} : {narrow})" for wide, narrow in ((0.55, 0.15), (1.05, 1.6)))
 KINDS = {"recurrent": ACCENT, "split": MUTED, "new": CONTRAST}
 SHAPES = {"recurrent": "●", "split": "●", "new": "◆"}  # as the chart draws them: its legend is HTML above it
 _NO_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
@@ -47,7 +47,8 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     # A feature pointed at lights the ribbons that meet in it.
     hovered = alt.selection_point(name="hovered", fields=["id"], on="pointerover", empty=False)
     last = int(nodes["column"].max()) if len(nodes) else 0
-    x = alt.X("x:Q", axis=_NO_AXIS, scale=alt.Scale(domain=[-_LEFT, last + _RIGHT], nice=False))
+    ends = alt.Scale(domainMin=alt.expr(f"-{_LEFT}"), domainMax=alt.expr(f"{last} + {_RIGHT}"), nice=False)
+    x = alt.X("x:Q", axis=_NO_AXIS, scale=ends)
     y = alt.Y("y:Q", axis=_NO_AXIS, scale=alt.Scale(reverse=True, zero=False, padding=18))
     layers: list[Any] = []
     if parts:
@@ -106,16 +107,16 @@ def flow(nodes: pd.DataFrame, ribbons: pd.DataFrame, paper: str) -> Any:
     )
     # The outer columns have free room beside them; those between write above their feature. The page's list
     # names them all.
-    column = f"width / {last + _LEFT + _RIGHT}"
+    column = f"width / ({last} + {_LEFT} + {_RIGHT})"
     for part, align, dx, dy, room, words in (
-        (shown[shown["column"] == last], "left", 10, 0, f"{_RIGHT} * {column} - 14", alt.Text("name:N")),
+        (shown[shown["column"] == last], "left", 13, 0, f"{_RIGHT} * {column} - 17", alt.Text("name:N")),
         (shown[shown["column"].between(1, last - 1)], "left", 0, -16, f"0.6 * {column}", _where_wide()),
         (
             shown[(shown["column"] == 0) & (last > 0)],
             "right",
-            -10,
+            -13,
             0,
-            f"{_LEFT} * {column} - 14",
+            f"{_LEFT} * {column} - 17",
             _where_wide(),
         ),
     ):

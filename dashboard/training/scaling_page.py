@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, page_script, papers
-from dashboard.tables import download_table
+from dashboard import chips, data, page_script, papers
+from dashboard.tables import download_table, with_minus
 from dashboard.training import training_charts, training_data
 from dashboard.training.training_charts import PAPERS
 
@@ -36,7 +36,7 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
     d_in = data.corpus(corpus_name).d_in
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("Error against features: L(n) = c · n^(−α)")
+        st.markdown(r"Error against features: $L(n) = c\,n^{-\alpha}$")
         points = _of_latents(runs, measure, d_in)
         lines = fit_lines(fits[fits["law"] == "latents"], points)
         page_script.saved_chart(
@@ -48,8 +48,9 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
             "Normalised MSE against the number of features, with fitted power laws and the papers'",
             f"{corpus_name}-scaling-latents",
         )
+        st.caption(fit_sentence(fits[fits["law"] == "latents"], d_in))
     with right:
-        st.markdown("Error against compute: L(C) = a · C^b")
+        st.markdown(r"Error against compute: $L(C) = a\,C^{\,b}$")
         every = _of_compute(curves, measure, d_in)
         best = every[curves[on_frontier].to_numpy()]
         lines = fit_lines(fits[fits["law"] == "compute"], best)
@@ -60,9 +61,12 @@ def scaling_page(corpus_name: str, theirs: str) -> None:
             "Normalised MSE against compute, with the compute-optimal frontier, its fits and the papers'",
             f"{corpus_name}-scaling-compute",
         )
+        st.caption(fit_sentence(fits[fits["law"] == "compute"], d_in))
     st.caption(_told(runs))
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        download_table(runs, f"{corpus_name}-scaling-runs", key="scaling-runs-csv")
+    st.markdown(
+        ":small[:orange[Dashed: the papers' laws, where they trained; they do not say how they count C.]]"
+    )
+    download_table(runs, f"{corpus_name}-scaling-runs", key="scaling-runs-csv")
     _fit_table(corpus_name, fits, theirs, d_in, measure)
 
 
@@ -72,7 +76,7 @@ def _told(runs: pd.DataFrame) -> str:
         f"{len(runs)} models trained for {steps} steps at a constant rate, only for these plots. L(n): where runs "
         "ended. L(C): faint curves are runs, dots the least error that any run of the same k reached with "
         "as little compute; the law is fitted to them. Six FLOPs a weight and document, as if every product were "
-        "dense. :orange[Dashed: the papers' laws, where they trained; they do not say how they count C.]"
+        "dense."
     )
 
 
@@ -166,6 +170,18 @@ def _digits(value: float | None) -> str:
     return "not defined" if value is None or not np.isfinite(value) else f"{value:.3f}"
 
 
+def fit_sentence(fits: pd.DataFrame, d_in: int) -> str:
+    """What the fits of one law say: exponents with their confidence, and R²."""
+    if fits.empty:
+        return "Too few points for a fit."
+    told = [
+        f"{_name(fit['k'], d_in)} {chips.signed(fit['exponent'], 3)} ({chips.signed(fit['exponent_low'], 3)} … "
+        f"{chips.signed(fit['exponent_high'], 3)}), R² {chips.signed(fit['r_squared'])}"
+        for fit in fits.sort_values("k").to_dict("records")
+    ]
+    return f"Exponents with 95 % confidence: {' · '.join(told)}."
+
+
 def law_table(fits: pd.DataFrame, theirs: str, d_in: int) -> pd.DataFrame:
     """Every fit of ours and the papers', with 95 % confidence intervals of ours."""
     rows: list[dict[str, Any]] = [
@@ -196,14 +212,9 @@ def _fit_table(corpus_name: str, fits: pd.DataFrame, theirs: str, d_in: int, mea
     table = law_table(fits, theirs, d_in)
     column: Any = st.column_config
     number = column.NumberColumn
-    st.dataframe(
+    written, configured = with_minus(
         training_charts.coloured(table),
-        placeholder="–",
-        hide_index=True,
-        height=min(460, 35 * (len(table) + 1) + 3),
-        key=f"scaling-laws-{corpus_name}-{theirs}-{measure}",
-        alt="Fitted laws of this build and of the papers",
-        column_config={
+        {
             "whose": column.TextColumn("Whose", width=90),
             "law": column.TextColumn("Law", width=60),
             "k": number("k", format="%d", width=50),
@@ -222,8 +233,16 @@ def _fit_table(corpus_name: str, fits: pd.DataFrame, theirs: str, d_in: int, mea
             "n_points": number("Points", format="%d", width=60),
         },
     )  # fmt: skip
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        download_table(table, f"{corpus_name}-scaling-laws", key="scaling-laws-csv")
+    st.dataframe(
+        written,
+        placeholder="–",
+        hide_index=True,
+        height=min(460, 35 * (len(table) + 1) + 3),
+        key=f"scaling-laws-{corpus_name}-{theirs}-{measure}",
+        alt="Fitted laws of this build and of the papers",
+        column_config=configured,
+    )
+    download_table(table, f"{corpus_name}-scaling-laws", key="scaling-laws-csv")
 
 
 _INTERVAL = (

@@ -126,11 +126,9 @@ def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> 
         "nearest",
     ]
     shown = found[names if (found["note"] != "").any() else [n for n in names if n != "note"]]
-    # Two digits are shown: what rounds to nothing has no sign.
-    rounded = shown.assign(**{n: shown[n].round(2) + 0.0 for n in ("delta_pearson", "delta_f1")})
     column = st.column_config
     chosen = row_table(
-        rounded,
+        shown,
         {
             "feature_id": None,
             "nearest": None,
@@ -156,7 +154,6 @@ def _table(found: pd.DataFrame, corpus_name: str, sae_name: str, other: str) -> 
         name=f"{corpus_name}-{other}-{sae_name}-domains",
         alt="Matched features with both labels and scores",
         hint="Select a row to see both sides. Click a column's head to sort.",
-        saved=shown,
     )
     return found.iloc[chosen or 0]
 

@@ -9,7 +9,7 @@ from dashboard import cards, chips, data, frame, state
 from dashboard.features.feature_page import back_to_all, feature_page
 from dashboard.features.label_panels import label_scores, pair_comparison
 from dashboard.label_words import with_words, words_box
-from dashboard.tables import download_table
+from dashboard.tables import download_table, with_minus
 from dashboard.text import plain_text, safe_text
 
 _DENSITIES = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -94,12 +94,14 @@ def _table(corpus_name: str, sae_name: str) -> None:
             icon=":material/filter_alt_off:",
         )
         return
+    written, columns = with_minus(shown.assign(density=100 * shown["density"]), _column_config())
     event: Any = st.dataframe(
-        shown.assign(density=100 * shown["density"]),
+        written,
         hide_index=True,
         placeholder="–",
         height=min(640, 35 * (len(shown) + 1) + 3),
-        column_config=_column_config(),
+        column_config=columns,
+        column_order=[name for name in columns if name in shown],
         on_select="rerun",
         selection_mode="single-row",
         key=f"features-table-{corpus_name}-{sae_name}",
@@ -189,8 +191,7 @@ def shown_table(table: pd.DataFrame) -> pd.DataFrame:
 def _column_config() -> dict[str, Any]:
     column = st.column_config
     return {
-        "feature_id": column.NumberColumn("Feature", format="%d", width=70, help="Its number in the model."),
-        "label": column.TextColumn("Label", width="large"),
+        "label": column.TextColumn("Label", width=200),  # a telephone shows the score beside it
         "matched": column.ProgressColumn(
             "Score",
             format="%.2f",
@@ -216,6 +217,7 @@ def _column_config() -> dict[str, Any]:
         ),
         "max activation": column.NumberColumn("Max", format="%.2f", width=70, help="Largest activation."),
         "status": column.TextColumn("Status", width=100, help="Whether the label was scored, or why not."),
+        "feature_id": column.NumberColumn("Feature", format="%d", width=70, help="Its number in the model."),
     }
 
 

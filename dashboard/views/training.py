@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import chips, data, frame, page_script, papers, state
-from dashboard.tables import download_table
+from dashboard.tables import download_table, with_minus
 from dashboard.text import plain_text, safe_text
 from dashboard.training import training_charts, training_data
 from dashboard.training.scaling_page import scaling_page
@@ -49,14 +49,13 @@ def view() -> None:
 
 
 def _papers_corpus(corpus_name: str) -> str:
-    """The corpus of the papers that stands beside ours: the same one where there is one."""
-    names = list(papers.N_DOCUMENTS)
+    """The corpus of the papers that stands beside ours."""
     chosen = st.segmented_control(
         "Papers' corpus",
-        names,
-        default=corpus_name if corpus_name in names else "cs.LG",
+        list(papers.N_DOCUMENTS),
+        default=papers.nearest_corpus(corpus_name),
         required=True,
-        key="training-papers",
+        key=f"training-papers-{corpus_name}",
         help=f"{papers.CITATION}: embeddings by {papers.EMBEDDER}. Their figures stand in orange on this page; "
         "a different embedding and corpus make them a reference, not a competitor.",
     )
@@ -114,8 +113,9 @@ def _metrics(corpus_name: str, theirs: str) -> None:
                else column.NumberColumn(title, format=form, width=width, help=told or None))
         for name, (title, form, width, told) in _COLUMNS.items()
     }  # fmt: skip
+    written, configured = with_minus(training_charts.coloured(table), configured)
     st.dataframe(
-        training_charts.coloured(table),
+        written,
         placeholder="–",
         hide_index=True,
         height=35 * (len(table) + 1) + 3,
@@ -124,10 +124,10 @@ def _metrics(corpus_name: str, theirs: str) -> None:
         alt="Figures of every model of this build and of the papers",
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(
-            f":orange[Papers: {safe_text(papers.CITATION)}; {safe_text(papers.EMBEDDER)}, "
+        st.markdown(
+            f":small[:orange[Papers: {safe_text(papers.CITATION)}; {safe_text(papers.EMBEDDER)}, "
             f"{papers.N_DOCUMENTS[theirs]:,} documents, about {papers.STEPS:,} steps.] "
-            "Compare models of the same k / d_in.",
+            ":gray[Compare models of the same k / d_in.]]",
             width="content",
         )
         download_table(table, f"{corpus_name}-training", key="training-metrics-csv")
@@ -175,8 +175,7 @@ def _curves(corpus_name: str) -> None:
             f"{corpus_name}-dead-curves",
         )
         st.caption("An epoch passes before any latent can count as dead.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        download_table(history, f"{corpus_name}-training-curves", key="training-curves-csv")
+    download_table(history, f"{corpus_name}-training-curves", key="training-curves-csv")
 
 
 def _features(corpus_name: str, sae_name: str, theirs: str) -> None:
@@ -214,12 +213,11 @@ def _features(corpus_name: str, sae_name: str, theirs: str) -> None:
             f"{corpus_name}-{sae_name}-cosines",
         )
         st.caption(relation_sentence(own))
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        download_table(
-            features.assign(label=[plain_text(label, 300) for label in features["label"]]),
-            f"{corpus_name}-feature-geometry",
-            key="training-features-csv",
-        )
+    download_table(
+        features.assign(label=[plain_text(label, 300) for label in features["label"]]),
+        f"{corpus_name}-feature-geometry",
+        key="training-features-csv",
+    )
 
 
 def _distribution(features: pd.DataFrame, column: str, x_title: str, theirs: pd.DataFrame, name: str) -> None:

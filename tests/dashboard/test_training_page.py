@@ -52,14 +52,14 @@ def test_every_model_stands_beside_the_papers(tiny_store: Path, monkeypatch: pyt
     assert set(theirs["embedder"]) == {papers.EMBEDDER}
     assert set(theirs["documents"]) == {153_146}
     assert theirs["held_out_fvu"].isna().all()
-    told = " ".join(element.value for element in app.caption)
+    told = " ".join(element.value for element in app.markdown)
     assert papers.CITATION in told
     assert len(charts_of(app)) == 8
 
 
 def test_the_papers_other_corpus(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(tiny_store, monkeypatch)
-    app.segmented_control(key="training-papers").set_value("astro-ph").run()
+    app.segmented_control(key="training-papers-planted").set_value("astro-ph").run()
     assert not app.exception
     metrics = app.dataframe[0].value
     theirs = metrics[metrics["whose"] == "papers"].set_index(["k", "n_latents"])
@@ -89,6 +89,30 @@ def test_scaling_laws_are_those_of_the_store(tiny_store: Path, monkeypatch: pyte
     wanted = fits[(fits["measure"] == "fvu") & (fits["law"] == "latents")].sort_values("k")
     shown = found[(found["whose"] == "this build") & (found["law"] == "L(n)")]
     np.testing.assert_allclose(shown["exponent"], wanted["exponent"])
+
+
+def test_the_fits_are_told_with_their_confidence_beside_the_plots(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(tiny_store, monkeypatch)
+    fits = scaling_store.fits(open_store(tiny_store).corpus(CORPUS)).to_pandas()
+    told = [element.value for element in app.caption if element.value.startswith("Exponents")]
+    assert len(told) == 2
+    for law, sentence in zip(("latents", "compute"), told, strict=True):
+        for fit in fits[(fits["law"] == law) & (fits["measure"] == "held_out_fvu")].to_dict("records"):
+            numbers = [
+                f"{fit[name]:z.3f}".replace("-", "−")
+                for name in ("exponent", "exponent_low", "exponent_high")
+            ]
+            assert f"{numbers[0]} ({numbers[1]} … {numbers[2]}), R² " in sentence
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("cs_LG", "cs.LG"), ("astro_ph", "astro-ph"), ("Astro-ph", "astro-ph"), ("mine", "cs.LG")],
+)
+def test_the_papers_same_corpus_stands_beside_ours(ours: str, theirs: str) -> None:
+    assert papers.nearest_corpus(ours) == theirs
 
 
 def test_loss_instead_of_error(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
