@@ -41,7 +41,9 @@ def test_pages_write_real_minus_signs(
 ) -> None:
     app: AppTest = opener(tiny_store, monkeypatch, view)(corpus="planted")
     drawn = app.dataframe[0]
-    written = pa.ipc.open_stream(io.BytesIO(drawn.proto.arrow_data.styler.display_values)).read_pandas()[column]
+    written = pa.ipc.open_stream(io.BytesIO(drawn.proto.arrow_data.styler.display_values)).read_pandas()[
+        column
+    ]
     negative = (drawn.value[column] <= -0.005).to_numpy()
     assert negative.any()
     assert all(text.startswith("−") for text in written[negative])
