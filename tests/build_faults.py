@@ -7,6 +7,9 @@ Each check raises AssertionError, and returns a sentence on what it did.
 """
 
 import argparse
+import contextlib
+import importlib
+import io
 import os
 import random
 import shutil
@@ -78,10 +81,20 @@ def making(profile: Path, out: Path) -> Callable[[], None]:
     return lambda: builder.app(arguments)
 
 
+def load(profile: Path, out: Path) -> None:
+    """What any build does before its first stage, once for all children: they are forked knowing what was imported, and
+    which sources are behind each stage. No kernel and no model runs here: their threads would be missing in a child."""
+    for name in ("onnxruntime", "pyarrow.dataset", "sae.compiled.fast", "sae.training.stepper"):
+        importlib.import_module(name)
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        builder.app(["--profile", str(profile), "--out", str(out), "--plain", "--dry-run"])
+
+
 def prepare(folder: Path) -> Worked:
     """Make the first build, and the second in a copy, undisturbed."""
     base, alone = folder / "base", folder / "alone"
     one, two = write_profile(folder, "one", 1), write_profile(folder, "two", 2)
+    load(one, base)
     done = mishaps.run(making(one, base), base)
     assert done.code == 0, done.output
     for made in (base / "work" / "stages").glob("query_encoder-*"):  # else the second build takes it as it is

@@ -3,16 +3,21 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from streamlit.components.v2 import manifest_scanner
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.dashboard.search_app import copy, corpus, page  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parent.parent
+
+# Every AppTest looks for components in the metadata of each installed package, .1 s of a processor: once is enough.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +52,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: none is left to one worker at the end while the other has nothing to do. The
-    first of all are in Chromium and build the tiny store; the slow ones after them do without it, so nobody waits."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The tests in Chromium come first and build the tiny store, compiling kernels where none are yet. Beside them are
+    run those that need neither, so that nobody waits or compiles the same; then the slow ones, of which none is left to
+    one worker at the end while the other has nothing to do."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    slow = item.get_closest_marker("slow") is not None
+    if item.nodeid.startswith("tests/browser/"):
+        return 0 if slow else 1
+    if item.nodeid.startswith(("tests/build/corpora/", "tests/build/embedders/")):
+        return 2
+    return 3 if slow else 4
