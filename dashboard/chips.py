@@ -175,7 +175,8 @@ def feature_chip(
     label = f"{safe_text(feature_name(row), _LABEL_LIMIT)} :{colour}-badge[{says}]"
     trail = " · ".join(part for part in (note, "" if row["dead"] else percent(row["density"])) if part)
     if trail:
-        label += f" :small[:gray[{trail}]]"
+        unbroken = trail.replace(" ", "\u00a0").replace("\u00a0·\u00a0", "\u00a0· ")  # lines end after a dot
+        label += f" :small[:gray[{unbroken}]]"
     parameters = state.feature_parameters(int(row["feature_id"]))
     if corpus_and_sae is not None:
         parameters = parameters | dict(zip(("corpus", "sae"), corpus_and_sae, strict=True))

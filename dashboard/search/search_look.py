@@ -54,9 +54,14 @@ _RULES = """<style>
 .sx-gone{font-size:.875rem}
 .sx-gone summary{cursor:pointer;opacity:.75}
 .sx-gone summary:focus-visible{outline:2px solid var(--sx-accent);outline-offset:2px}
-.sx-jump{display:none;font-size:.8rem;color:var(--sx-accent)}
+.sx-jump{font-size:.8rem;color:var(--sx-accent)}
+.sx-jump:focus-visible{outline:2px solid var(--sx-accent);outline-offset:2px}
 .sx-card{transition:box-shadow .1s}
 .st-key-all-narrow{display:none}
+/* Beside the results the concepts are seen, but come after all of them under the Tab key: the way there is for it. */
+@media (min-width:641px){
+ .sx-jump:not(:focus){position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+}
 @media (max-width:640px){
  .st-key-search-columns>*>[data-testid="stHorizontalBlock"]{flex-direction:column;gap:.5rem}
  .st-key-search-columns>*>*>[data-testid="stColumn"]:last-child,
@@ -71,7 +76,6 @@ _RULES = """<style>
  .st-key-heading-of-results{row-gap:.1rem}
  .st-key-compare:not(:has(input:checked)){display:none}
  [class*="st-key-row-"] [data-testid="stPageLink-NavLink"] p>span:not(.stMarkdownBadge){display:none}
- .sx-jump{display:inline}
  [class*="st-key-match-way-"] span:has(>[data-testid="stIconMaterial"]){display:none}
  [class*="st-key-result-"]{flex-direction:column;align-items:stretch;gap:0!important}
  [class*="st-key-result-"]>*{flex:0 0 auto;width:100%;min-width:0}

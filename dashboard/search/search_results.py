@@ -115,7 +115,7 @@ def _heading(table: pd.DataFrame, asked: Asked, found: Found) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heading-of-results"):
         st.subheader("Results", anchor=False, width="content")
         st.caption(f"{len(found.rows)} of {found.available:,}{changed}", width="content")
-        st.html('<a class="sx-jump" href="#concepts">concepts ↑</a>', width="content")
+        st.html('<a class="sx-jump" href="#concepts">to the concepts</a>', width="content")
         search_filters.filter_box(table, asked)
         with st.popover("Download", icon=":material/download:", type="tertiary", key="download"):
             _downloads(found)
