@@ -91,6 +91,17 @@ def test_scaling_laws_are_those_of_the_store(tiny_store: Path, monkeypatch: pyte
     np.testing.assert_allclose(shown["exponent"], wanted["exponent"])
 
 
+def test_fitted_laws_are_broad_enough_to_point_at(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for chart in charts_of(open_page(tiny_store, monkeypatch))[2:4]:
+        lines = [
+            part
+            for part in chart["layer"]
+            if part["mark"]["type"] == "line" and part["mark"].get("opacity") == 0
+        ]
+        assert [line["mark"]["strokeWidth"] for line in lines] == [12]
+        assert lines[0]["encoding"]["tooltip"][0]["field"] == "told"
+
+
 def test_the_fits_are_told_with_their_confidence_beside_the_plots(
     tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
