@@ -75,36 +75,42 @@ class _Helper(threading.Thread):
         super().__init__(name=f"crew-{number}", daemon=True)
         self.number, self.job = number, NO_JOB
         self._told, self._bell, self._asleep = np.zeros(1, np.int64), threading.Event(), False
+        self._ready, threads = threading.Event(), torch.get_num_threads()
         self.start()
+        self._ready.wait()
+        torch.set_num_threads(threads)  # threads that PyTorch meets later are given what any thread set last
 
     def tell(self, job: _Job) -> None:
         """Of a job to take part in; it forgets the one before."""
         self.job = job
-        self._told[0] += 1
+        self._told[0] = 1
         if self._asleep:
             self._bell.set()
 
     def run(self) -> None:
         """Wait for jobs, awake for a while, since the next often follows at once, then asleep."""
         torch.set_num_threads(1)
-        seen = 0
+        self._ready.set()
         while True:
-            if self._told[0] == seen and not await_change(self._told, seen, LOOKS):
+            if not self._told[0] and not await_change(self._told, 0, LOOKS):
                 self._bell.clear()
                 self._asleep = True
-                if self._told[0] == seen:
+                if not self._told[0]:
                     self._bell.wait()
                 self._asleep = False
-            seen, job = int(self._told[0]), self.job
+            self._told[0] = 0  # before the job is read: of one that comes later it is told again
+            job, self.job = self.job, NO_JOB
             job.work(self.number)
-            if self.job is job:
-                self.job = NO_JOB
             del job  # with all that its task holds
 
 
 @cache
 def _helper(number: int) -> _Helper:
     return _Helper(number)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_helper.cache_clear)  # a forked process has none of these threads
 
 
 class ThreadChoice:
@@ -155,17 +161,19 @@ def one_thread_in_torch() -> Iterator[None]:
 def share(task: Callable[[int], None], count: int, threads: int | None = None) -> None:
     """Call ``task(0)`` … ``task(count − 1)``, each once, on ``threads`` threads (None: all processors).
 
-    The calling thread works too. An exception of a task is raised here; pieces not yet begun are let go.
+    The calling thread works too. An exception of a task, or one from outside (Ctrl-C), is raised here once no piece is
+    at work; pieces not yet begun are let go.
     """
     threads = max(1, min(count, threads or available_processors()))
     job = _Job(task, count, threads)
-    for number in range(1, threads):
-        _helper(number).tell(job)
     try:
+        for number in range(1, threads):
+            _helper(number).tell(job)
         job.work(0)
-    except KeyboardInterrupt as interrupt:  # between two pieces
-        job.error = interrupt
+        job.wait()
+    except BaseException as error:  # not a task's, which ``work`` keeps
+        job.error = error
         job.work(0)
-    job.wait()
+        job.wait()
     if job.error is not None:
         raise job.error

@@ -44,7 +44,7 @@ def await_change(number: Array, seen: int, looks: int) -> bool:
 @compiled
 def await_sum(numbers: Array, total: int, looks: int) -> bool:
     """Whether ``numbers`` came to add up to ``total`` within so many ``looks``."""
-    for _ in range(looks):
+    for _ in range(looks // len(numbers)):
         reached = 0
         for place in range(len(numbers)):
             reached += look(numbers, place)

@@ -1,6 +1,9 @@
 """Threads that share a job: every piece once, errors, several jobs at once, and no threads of their own."""
 
+import _thread
 import ctypes
+import os
+import signal
 import sys
 import threading
 import time
@@ -105,6 +108,66 @@ def test_an_interrupt_between_two_pieces_does_not_wait_for_what_nobody_takes(
     monkeypatch.setattr(crew._Job, "work", interrupted)
     with pytest.raises(KeyboardInterrupt):
         share(lambda piece: None, 10, 1)
+
+
+def test_an_interrupt_while_waiting_is_raised_once_no_piece_is_at_work() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def task(piece: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(10)
+            return
+        begun.set()
+        time.sleep(0.02)  # the other waits by then
+        _thread.interrupt_main()
+        time.sleep(0.05)
+        ended.set()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            share(task, 2, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.is_set()
+
+
+def test_threads_that_begin_later_compute_in_pytorch_on_as_many_as_before() -> None:
+    seen: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        crew._helper.cache_clear()
+        share(lambda piece: time.sleep(0.01), 4, 3)
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_helpers_of_its_own() -> None:
+    share(lambda piece: None, 4, 2)
+    child = os.fork()
+    if child == 0:
+        helped = threading.Event()
+
+        def task(piece: int) -> None:
+            if threading.current_thread() is threading.main_thread():
+                helped.wait(10)
+            else:
+                helped.set()
+
+        status = 1
+        try:
+            share(task, 2, 2)
+            status = 0 if helped.is_set() else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_helpers_hold_nothing_of_a_job_that_is_done() -> None:
