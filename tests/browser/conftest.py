@@ -15,7 +15,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    BrowserType,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
@@ -110,21 +118,31 @@ def server(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    executable = (
-        CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium") or shutil.which("google-chrome")
-    )
+def chromium() -> Iterator[BrowserType]:
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+        yield playwright.chromium
+
+
+def _program() -> str | None:
+    return CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="session")
-def visited(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that has been here before: it has Streamlit's scripts, some seconds of each first visit."""
-    with browser.new_context() as context:
-        yield context
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """A browser that remembers nothing from one context to the next."""
+    launched = chromium.launch(executable_path=_program(), args=["--no-sandbox"])
+    yield launched
+    launched.close()
+
+
+@pytest.fixture(scope="session")
+def visited(chromium: BrowserType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """A browser that has been here before: it has Streamlit's scripts, some seconds of each first visit. Its profile is
+    on the disk, since only there are scripts kept compiled: half of a processor's time for each page."""
+    folder = tmp_path_factory.mktemp("visited")
+    context = chromium.launch_persistent_context(folder, executable_path=_program(), args=["--no-sandbox"])
+    yield context
+    context.close()
 
 
 @pytest.fixture

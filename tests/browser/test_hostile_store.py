@@ -8,7 +8,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from sae import schema
 from tests.benchmarks.streamlit_client import ROOT, serving
@@ -62,13 +62,13 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def served(
-    tiny_store: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+    tiny_store: Path, tmp_path_factory: pytest.TempPathFactory, visited: BrowserContext
 ) -> Iterator[tuple[Path, Watched]]:
     """A sound build, and a browser page on a server that serves its folder: one for all hostile stores."""
     root = tmp_path_factory.mktemp("hostile") / "served"
     build = hostile.small_store(tiny_store, root)
     with serving(ROOT / "dashboard" / "Home.py", root) as (port, _):
-        tab = Watched(browser.new_page(), f"http://127.0.0.1:{port}/")
+        tab = Watched(visited.new_page(), f"http://127.0.0.1:{port}/")
         tab.visit("features")
         assert tab.page.locator(".stMain h1").count(), "the sound store is not shown"
         yield build, tab

@@ -13,7 +13,7 @@ import networkx as nx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from sae import schema
 from sae.storage.arrays import write_table
@@ -72,13 +72,13 @@ def app(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def watched(browser: Browser, app: str) -> Iterator[tuple[Page, list[str]]]:
+def watched(visited: BrowserContext, app: str) -> Iterator[tuple[Page, list[str]]]:
     """A page, and every foreign request, dialog and exception that it causes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
-    page = context.new_page()
+    page = visited.new_page()
+    page.set_viewport_size({"width": 1280, "height": 1600})
     seen = watch(page, app)
     yield page, seen
-    context.close()
+    page.close()
 
 
 def opened(page: Page, address: str) -> None:
