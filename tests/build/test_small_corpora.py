@@ -1,6 +1,8 @@
 """Corpora of a few documents, and vectors of one's own without their model: both build and open."""
 
 import csv
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,15 @@ def write_corpus(folder: Path, n: int) -> Path:
     return path
 
 
+@pytest.fixture
+def out(tiny_store: Path, tmp_path: Path) -> Path:
+    """Where to build: the query encoder is there, which is the same for any corpus and takes two seconds."""
+    stages = Path("work") / "stages"
+    for made in (tiny_store / stages).glob("query_encoder-*"):
+        shutil.copytree(made, tmp_path / "out" / stages / made.name, copy_function=os.link)
+    return tmp_path / "out"
+
+
 def build(config: BuildConfig, out: Path) -> Path:
     jobs = make_plan(config, make_embedder(config.embedder).d_in)
     made = Runner(out, Display(plain=True)).run(jobs)
@@ -45,9 +56,11 @@ def open_search(out: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 @pytest.mark.parametrize("n", [2, 5, 25])
-def test_a_tiny_corpus_builds_and_opens(n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tiny_corpus_builds_and_opens(
+    n: int, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = with_files(load_profile("tiny"), [write_corpus(tmp_path, n)], {}, ())
-    made = build(config, tmp_path / "out")
+    made = build(config, out)
     facts = read_manifest(made).corpora["mine"]
     assert facts["n_documents"] == n
     for sae in facts["saes"]:
@@ -56,7 +69,7 @@ def test_a_tiny_corpus_builds_and_opens(n: int, tmp_path: Path, monkeypatch: pyt
             assert row["status"] in ("dead", "too rare", "scored", "error")
             assert (row["label"] == "") == (row["source"] == "none")
             assert n > 5 or row["status"] in ("dead", "too rare")
-    open_search(tmp_path / "out", monkeypatch)
+    open_search(out, monkeypatch)
 
 
 def test_vectors_without_their_model_build_and_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
