@@ -1,4 +1,4 @@
-"""The papers' whole run of their largest autoencoder, on generated embeddings: a quarter of an hour, not in `make bench`.
+"""The papers' whole run of their largest autoencoder, on generated embeddings: 15 minutes, not in `make bench`.
 
     python tests/benchmarks/papers_run.py FOLDER [--documents 150000] [--steps 13200]
 
