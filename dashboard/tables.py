@@ -7,9 +7,8 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-_MOST_CELLS = (
-    20_000  # of a table whose numbers are written here, at 7 µs each; in a larger one the browser writes them
-)
+_MOST_CELLS = 20_000
+"""Of a table whose numbers are written here, at 7 µs each; in a larger one the browser writes them."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 

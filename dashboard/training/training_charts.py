@@ -130,9 +130,8 @@ def power_laws(
         .mark_line(strokeWidth=2)
         .encode(x=x, y=y, color=colour, detail="law:N", strokeDash=dashes, tooltip=[told])
     )
-    laws = alt.Chart(lines).mark_line(
-        strokeWidth=12, opacity=0, aria=False
-    )  # a thin line is hard to point at
+    # A thin line is hard to point at.
+    laws = alt.Chart(lines).mark_line(strokeWidth=12, opacity=0, aria=False)
     layers.append(laws.encode(x=x, y=y, detail="law:N", tooltip=[told]))
     layers.append(
         alt.Chart(points).mark_circle(size=18 if curves is not None else 70, opacity=0.9)

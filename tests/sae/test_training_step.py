@@ -200,6 +200,27 @@ def test_screen_selects_what_float32_selects(shape, kind):
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_selection_does_not_depend_on_what_was_selected_from_before(threads):
+    """Scratch is kept from one call to the next, and made again where the documents are more or fewer."""
+    rng, k = np.random.default_rng(5), 6
+    parameters = random_parameters(rng, 48, 512, np.float32)
+    kept = Selector(parameters.W_enc, parameters.latent_bias, k, screen=True)
+    for n in (1024, 1, 513, 1000, 64, 1024):
+        x = rng.standard_normal((n, 48)).astype(np.float32)
+        found = []
+        for selector in (kept, Selector(parameters.W_enc, parameters.latent_bias, k, screen=True)):
+            acts, indices = np.empty((n, k), np.float32), np.empty((n, k), np.int32)
+            selector.select(x, acts, indices, threads)
+            found.append((acts, indices))
+        np.testing.assert_array_equal(found[0][1], found[1][1])
+        np.testing.assert_array_equal(found[0][0], found[1][0])
+        expected = np.sort(x @ parameters.W_enc.T + parameters.latent_bias, axis=1)[:, -k:]
+        np.testing.assert_allclose(
+            np.sort(found[0][0], axis=1), np.maximum(expected, 0), rtol=1e-4, atol=1e-4
+        )
+
+
 @pytest.mark.parametrize("n", [1024, 1500])
 def test_selection_does_not_depend_on_threads_where_the_screen_is_not_certain(n, monkeypatch):
     """A direction that all rows of W_enc share, and some documents have most of: their entries lie too near."""
