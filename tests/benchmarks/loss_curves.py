@@ -1,9 +1,9 @@
 """How far the two ways of training part over 300 steps on embeddings of one's own.
 
-``python tests/benchmarks/loss_curves.py embeddings.npy`` trains n = 1,088 latents, k = 8, on the rows of the file (n, d_in)
-less a thousand that are held out, by the reference and by the fast step, with the papers' recipe, with noise besides, and
-with the default recipe, and prints the largest relative difference of the losses, at how many steps it is above .1 %, and
-both held-out errors at the end.
+``python tests/benchmarks/loss_curves.py embeddings.npy`` trains n = 1,088 latents, k = 8, on the rows of the file
+(n, d_in) less a thousand that are held out, by the reference and by the fast step, with the papers' recipe, with
+noise besides, and with the default recipe, and prints the largest relative difference of the losses, at how many
+steps it is above .1 %, and both held-out errors at the end.
 """
 
 import sys
